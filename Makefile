@@ -1,0 +1,47 @@
+# Everything lives in .venv; from a bare clone each target sets up what it needs.
+# Another interpreter: make test PYTHON=/path/to/python3.12
+
+PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test check clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Set up .venv with factorflow and what its tests need
+
+demo: $(VENV)/.installed ## Run the demonstration
+	$(BIN)/factorflow demo
+
+test: $(VENV)/.installed ## Run the tests, the linter and the check of the imports
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2
+
+check: $(VENV)/.installed-dev ## Run every check of the source: lint, format, types, imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+clean: ## Remove .venv and all caches
+	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache .import_linter_cache dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "factorflow needs Python 3.11 or newer, and '$(PYTHON)' is not;" \
+	    "name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,22 @@
+"""How the factors move: descent and flow under one loop."""
+
+from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._early_stopping import EarlyStopping
+from factorflow.dynamics._gradient_descent import GradientDescent
+from factorflow.dynamics._gradient_flow import GradientFlow
+from factorflow.dynamics._group_rmsprop import group_rmsprop
+from factorflow.dynamics._rkc import RKC
+from factorflow.dynamics._solve import solve
+from factorflow.dynamics._stop import Stop
+
+__all__ = [
+    "RKC",
+    "AbstractDynamics",
+    "EarlyStopping",
+    "GradientDescent",
+    "GradientFlow",
+    "State",
+    "Stop",
+    "group_rmsprop",
+    "solve",
+]

@@ -1,0 +1,49 @@
+"""What every dynamics is: init, step and interpolate, pure functions of a pytree state."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+from jax import Array
+
+from factorflow.problems import AbstractLoss
+
+Factors = tuple[Array, ...]
+
+
+class State(eqx.Module):
+    """Where a run is; every field is an array or a pytree of arrays, so that states batch."""
+
+    factors: Factors
+    train_loss: Array
+    gradient_norm: Array
+    time: Array
+    step: Array  # accepted steps
+    n_gradients: Array
+    status: Array  # code of a Status
+    inner: Any  # what the dynamics carries for itself
+
+
+class AbstractDynamics(eqx.Module):
+    """How the factors move. Subclasses are final and hold settings only.
+
+    ``init`` and ``step`` are traced, compiled and vectorized by the loop in ``solve``; a step may
+    leave ``status`` at running or set it to a failure, and the loop judges the stops.
+    """
+
+    @property
+    def counts_gradients(self) -> bool:
+        """Whether ``State.n_gradients`` is the true count."""
+        return True
+
+    @abc.abstractmethod
+    def init(self, loss: AbstractLoss, factors: Factors) -> State:
+        """The state at the start."""
+
+    @abc.abstractmethod
+    def step(self, loss: AbstractLoss, state: State, end: Array) -> State:
+        """The state after one more attempt, which does not pass the time ``end``."""
+
+    @abc.abstractmethod
+    def at(self, loss: AbstractLoss, state: State, time: Array) -> State:
+        """The state as it was at a time within its last accepted step."""

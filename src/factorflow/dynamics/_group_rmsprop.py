@@ -1,0 +1,50 @@
+"""RMSprop with one scalar for all parameters, as an Optax transformation."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+
+class GroupRMSPropState(NamedTuple):
+    """Steps so far and the running mean of the squared norm of the gradient."""
+
+    count: Array
+    mean_square: Array
+
+
+def group_rmsprop(
+    learning_rate: float, decay: float = 0.99, eps: float = 1e-6
+) -> optax.GradientTransformation:
+    """RMSprop that divides by one scalar, the running size of the whole gradient.
+
+    With ``g`` the gradient with respect to all parameters together,
+
+        v <- decay v + (1 - decay) ||g||^2,
+        step size = learning_rate / (sqrt(v / (1 - decay^t)) + eps),
+        parameters <- parameters - step size * g.
+
+    A global rescaling of gradient descent: the direction, and with it balancedness and every
+    symmetry of the loss, is that of plain descent, where coordinate-wise RMSprop changes it.
+
+    Parameters
+    ----------
+    learning_rate, decay, eps
+        As above. The experiments of Arora, Cohen, Hu and Luo 2019 (arXiv:1905.13655) use
+        ``decay=0.99`` and ``eps=1e-4``.
+    """
+
+    def init(params) -> GroupRMSPropState:
+        return GroupRMSPropState(jnp.zeros((), int), jnp.zeros(()))
+
+    def update(updates, state: GroupRMSPropState, params=None):
+        square = sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(updates))
+        count = state.count + 1
+        mean_square = decay * state.mean_square + (1 - decay) * square
+        size = jnp.sqrt(mean_square / (1 - decay**count)) + eps
+        scaled = jax.tree.map(lambda leaf: -learning_rate / size * leaf, updates)
+        return scaled, GroupRMSPropState(count, mean_square)
+
+    return optax.GradientTransformation(init, update)

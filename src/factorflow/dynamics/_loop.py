@@ -1,0 +1,106 @@
+"""The loop of every run: advance, look, record, until it ends."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from factorflow.dynamics._abstract import State
+from factorflow.dynamics._early_stopping import Best
+from factorflow.dynamics._engine import Engine, Until
+from factorflow.dynamics._recorder import Recorder
+from factorflow.trajectories import Status
+
+Progress = Callable[[dict], None]
+
+_STRETCH_SECONDS = 0.2  # how long the host may be away: progress and Ctrl-C wait for it
+_NEVER = np.iinfo(np.int64).max
+
+
+def run(
+    engine: Engine,
+    state: State,
+    recorder: Recorder,
+    best: Best | None = None,
+    progress: Progress | None = None,
+) -> State:
+    """Advance until every run has ended, recording on the way; the final state.
+
+    An interrupt (Ctrl-C) ends the running ones with the status INTERRUPTED.
+    """
+    stretch = 64
+    try:
+        enough = _record(engine, state, recorder, best, progress)
+        while not enough and _running(state).any():
+            step, time = _due(recorder, state)
+            began = perf_counter()
+            until = Until(jnp.asarray(step), jnp.asarray(time), jnp.asarray(stretch))
+            state = engine.advance(state, until)
+            if _reached(state, step, time):
+                moment = time if np.isfinite(time) else None
+                enough = _record(engine, state, recorder, best, progress, moment)
+                continue
+            stretch = _next_stretch(stretch, perf_counter() - began)
+            if progress is not None:
+                progress(_outline(state))
+    except KeyboardInterrupt:
+        state = _ended(state, Status.INTERRUPTED)
+    if enough:
+        state = _ended(state, Status.HELD_OUT)
+    if recorder.records[-1]["step"].tolist() != np.atleast_1d(state.step).tolist() or (
+        recorder.records[-1]["time"].tolist() != np.atleast_1d(state.time).tolist()
+    ):
+        recorder.add(engine.observe(state))
+    return state
+
+
+def _record(engine, state, recorder, best, progress, time=None) -> bool:
+    record = engine.observe(state, time)
+    recorder.add(record)
+    if progress is not None:
+        progress({name: seen[0] for name, seen in record.items()} | _outline(state))
+    if best is None:
+        return False
+    return best.see(record, 2 * float(np.atleast_1d(state.train_loss)[0]), state)
+
+
+def _due(recorder: Recorder, state: State) -> tuple[int, float]:
+    """Step and time of the next record, of which one is never reached."""
+    running = _running(state)
+    step = int(np.atleast_1d(state.step)[running].min())
+    time = recorder.records[-1]["time"].min() if recorder.records else 0.0
+    next_step, next_time = recorder.next_due(step, float(time))
+    return _NEVER if next_step is None else next_step, np.inf if next_time is None else next_time
+
+
+def _reached(state: State, step: int, time: float) -> bool:
+    """Whether every run has come to the next record or ended before it."""
+    there = (np.atleast_1d(state.step) >= step) | (np.atleast_1d(state.time) >= time)
+    return bool(np.all(there | ~_running(state)))
+
+
+def _running(state: State) -> np.ndarray:
+    return np.atleast_1d(state.status) == Status.RUNNING.code
+
+
+def _ended(state: State, status: Status) -> State:
+    code = jnp.where(state.status == Status.RUNNING.code, status.code, state.status)
+    return eqx.tree_at(lambda s: s.status, state, code)
+
+
+def _next_stretch(stretch: int, seconds: float) -> int:
+    factor = np.clip(_STRETCH_SECONDS / max(seconds, 1e-6), 0.25, 4.0)
+    return max(1, int(stretch * factor))
+
+
+def _outline(state: State) -> dict:
+    """Numbers for the progress of a run, the furthest or the worst of a batch."""
+    return {
+        "step": int(np.atleast_1d(state.step).max()),
+        "time": float(np.atleast_1d(state.time).max()),
+        "n_gradients": int(np.atleast_1d(state.n_gradients).max()),
+        "train_error": 2 * float(np.atleast_1d(state.train_loss).max()),
+        "n_running": int(_running(state).sum()),
+    }

@@ -1,0 +1,36 @@
+"""The records of a run, taken when they are due and bounded in number."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from factorflow.trajectories import AbstractSchedule, AtTimes, Observable, build_trajectory
+
+
+class Recorder:
+    """Keeps the records of a batch of runs; each record has a leading axis of runs."""
+
+    def __init__(self, schedule: AbstractSchedule, observables: Sequence[Observable]):
+        self.schedule = schedule
+        self.observables = observables
+        self.records: list[dict[str, np.ndarray]] = []
+        self._stride = getattr(schedule, "stride", 1)
+
+    def add(self, record: dict[str, np.ndarray]) -> None:
+        """Keep a record; where there are too many, thin them and stretch the stride."""
+        self.records.append(record)
+        if not isinstance(self.schedule, AtTimes) and len(self.records) >= self.schedule.at_most:
+            self.records = self.records[::2]
+            self._stride *= 2
+
+    def next_due(self, step: int, time: float) -> tuple[int | None, float | None]:
+        """The step or the time of the next record."""
+        return self.schedule.next_after(step, time, self._stride)
+
+    def trajectory(self, run: int, attributes: dict) -> xr.Dataset:
+        """The records of one run, up to its end."""
+        own = [{name: seen[run] for name, seen in record.items()} for record in self.records]
+        end = own[-1]["time"]
+        until = next(i for i, record in enumerate(own) if record["time"] >= end)
+        return build_trajectory(self.observables, own[: until + 1], attributes)

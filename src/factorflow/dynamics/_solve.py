@@ -1,0 +1,200 @@
+"""One run from a problem to its solution."""
+
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from factorflow._errors import FlowError, InputError
+from factorflow._x64 import double_precision
+from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._early_stopping import Best, EarlyStopping, same_shape
+from factorflow.dynamics._engine import Engine
+from factorflow.dynamics._gradient_flow import GradientFlow
+from factorflow.dynamics._loop import Progress, run
+from factorflow.dynamics._recorder import Recorder
+from factorflow.dynamics._stop import Stop
+from factorflow.factorizations import AbstractFactorization
+from factorflow.initializers import AbstractInitializer, Gaussian
+from factorflow.trajectories import Observable, Record, Solution, Status, held_out_error
+
+
+def solve(
+    problem,
+    factorization: AbstractFactorization,
+    dynamics: AbstractDynamics | None = None,
+    *,
+    init: AbstractInitializer | None = None,
+    seed: int = 0,
+    stop: Stop | None = None,
+    record: Record | None = None,
+    early_stopping: EarlyStopping | None = None,
+    route: str = "auto",
+    resume: Solution | None = None,
+    progress: Progress | None = None,
+    throw: bool = True,
+) -> Solution:
+    """Run a dynamics on a problem from a start near zero.
+
+    Parameters
+    ----------
+    problem
+        A :class:`Completion`, or anything with a ``shape`` and
+        ``loss(factorization, route)``.
+    factorization
+        How the unknown is written, e.g. ``DeepLinear(3)``.
+    dynamics
+        How the factors move; by default ``GradientFlow()``.
+    init
+        Where they start; by default ``Gaussian(1e-3)``.
+    seed
+        Seed of the start. The same seed gives the same run.
+    stop
+        When the run ends; by default at a mean squared train error of 1e-6.
+    record
+        What to record and when.
+    early_stopping
+        Keep the point with the least error on held-out entries; the solution is that point, the
+        trajectory has the whole run with ``held_out_error``.
+    route
+        How loss and gradient are computed: ``"dense"``, ``"entries"``, or ``"auto"`` by cost; the
+        solution says which it was.
+    resume
+        A solution of the same problem to go on from, exactly where it stopped.
+    progress
+        Function of a dictionary (``step``, ``time``, ``n_gradients``, ``train_error``,
+        ``n_running``, and at a record the observables), called now and then.
+    throw
+        Whether a failed run (diverged or stalled) raises; without, its status says so.
+
+    Returns
+    -------
+    Solution
+        Final factors and matrix, trajectory, status and costs. Ctrl-C ends the run with the
+        status INTERRUPTED; ``resume`` goes on from there.
+
+    Raises
+    ------
+    InputError
+        If the parts do not fit together.
+    FlowError
+        If the run failed and ``throw`` is True.
+    """
+    dynamics = GradientFlow() if dynamics is None else dynamics
+    stop = Stop() if stop is None else stop
+    record = Record() if record is None else record
+    init = Gaussian() if init is None else init
+    check_parts(dynamics, stop)
+    same_shape(problem, early_stopping)
+    began = perf_counter()
+    with double_precision():
+        engine = make_engine(problem, factorization, dynamics, stop, record, early_stopping, route)
+        if resume is None:
+            state = engine.init(checked_factors(init, factorization, problem.shape, seed))
+        else:
+            state, seed = _resumed(resume, engine), resume.seed
+        recorder = Recorder(record.schedule, engine.observables)
+        best = None if early_stopping is None else Best(early_stopping.patience)
+        state = jax.device_get(run(engine, state, recorder, best, progress))
+    seconds = perf_counter() - began
+    solution = make_solution(engine, problem, state, recorder, 0, seed, seconds)
+    if best is not None:
+        solution = _best_of(solution, best)
+    if throw:
+        raise_failure(solution)
+    return solution
+
+
+def make_engine(problem, factorization, dynamics, stop, record, early_stopping, route) -> Engine:
+    observables: tuple[Observable, ...] = record.resolve(problem)
+    if early_stopping is not None:
+        observables = (*observables, held_out_error(early_stopping.held_out))
+    loss = problem.loss(factorization, route)
+    engine = Engine(dynamics, factorization, loss, stop.thresholds(), observables)
+    return engine.with_arrays()
+
+
+def make_solution(
+    engine: Engine, problem, state: State, recorder: Recorder, which: int, seed: int, seconds: float
+) -> Solution:
+    """The solution of one run (of a batch: that of index ``which``), its state on the host."""
+    counted = engine.dynamics.counts_gradients
+    status = Status.of(state.status)
+    attributes = {
+        "status": status.name,
+        "status_sentence": status.sentence,
+        "factorization": str(engine.factorization),
+        "dynamics": str(engine.dynamics),
+        "route": engine.loss.route,
+        "seed": seed,
+    }
+    return Solution(
+        factorization=engine.factorization,
+        shape=tuple(problem.shape),
+        factors=tuple(state.factors),
+        status=status,
+        train_error=2 * float(state.train_loss),
+        time=float(state.time),
+        n_steps=int(state.step),
+        n_gradients=int(state.n_gradients) if counted else None,
+        route=engine.loss.route,
+        seed=seed,
+        seconds=seconds,
+        state=state,
+        record_trajectory=partial(recorder.trajectory, which, attributes),
+    )
+
+
+def raise_failure(solution: Solution) -> None:
+    if solution.status.failed:
+        raise FlowError(
+            f"{solution.status.sentence} It got to step {solution.n_steps}, time "
+            f"{solution.time:.3g}, train error {solution.train_error:.3g}. A smaller learning rate "
+            "or tolerance may help; solve(..., throw=False) returns what there is."
+        )
+
+
+def check_parts(dynamics: AbstractDynamics, stop: Stop) -> None:
+    """Refuse a limit on gradients where the dynamics cannot count them."""
+    if not dynamics.counts_gradients and stop.n_gradients not in (None, Stop().n_gradients):
+        raise InputError(
+            "Stop(n_gradients=...) needs a solver that counts its gradients; implicit solvers do "
+            "not. Give Stop(n_gradients=None, time=...) instead."
+        )
+
+
+def checked_factors(init, factorization, shape, seed) -> tuple[np.ndarray, ...]:
+    """The starting factors, refused if they are not of the shapes that were asked for."""
+    given = init(factorization, shape, seed)
+    factors = tuple(np.asarray(factor, dtype=np.float64) for factor in given)
+    wanted = [tuple(size) for size in factorization.shapes(shape)]
+    shapes = [factor.shape for factor in factors]
+    if shapes != wanted:
+        raise InputError(f"The initializer gave factors of shapes {shapes}; expected {wanted}.")
+    return factors
+
+
+def _resumed(resume: Solution, engine: Engine) -> State:
+    if resume.state is None:
+        raise InputError("This solution holds no state to go on from.")
+    state = _with_status(resume.state, Status.RUNNING.code)
+    return _with_status(state, engine.thresholds.judge(state))
+
+
+def _with_status(state: State, code) -> State:
+    return eqx.tree_at(lambda s: s.status, state, jnp.asarray(code))
+
+
+def _best_of(solution: Solution, best: Best) -> Solution:
+    assert best.state is not None
+    state = jax.device_get(best.state)
+    return replace(
+        solution,
+        factors=tuple(state.factors),
+        train_error=2 * float(state.train_loss),
+        time=float(state.time),
+    )

@@ -1,0 +1,174 @@
+"""Starts of the factors near zero."""
+
+import abc
+from collections.abc import Sequence
+from typing import Literal
+
+import equinox as eqx
+import numpy as np
+
+from factorflow._errors import InputError
+from factorflow._random import stream
+from factorflow.factorizations import AbstractFactorization
+from factorflow.initializers._balance import balanced_factors
+
+Shape = tuple[int, int]
+ScaleOf = Literal["product", "layer"]
+
+
+class AbstractInitializer(eqx.Module):
+    """Makes starting factors from a factorization, a matrix shape and a seed."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, factorization: AbstractFactorization, shape: Shape, seed: int
+    ) -> tuple[np.ndarray, ...]:
+        """Float64 factors of the shapes ``factorization.shapes(shape)``."""
+
+
+class Gaussian(AbstractInitializer):
+    r"""Independent Gaussian entries.
+
+    Parameters
+    ----------
+    scale
+        With ``scale_of="product"`` (default) the root-mean-square norm of a row of the product:
+        layer `j` has standard deviation ``scale^(1/N) / sqrt(d_{j-1})``, an entry of `W` has
+        ``scale / sqrt(n)`` and ``E ||W||_F^2 = m scale^2``. With ``scale_of="layer"`` the standard
+        deviation of the entries of every layer.
+
+    Notes
+    -----
+    Source of the convention: the experiments of Arora, Cohen, Hu and Luo 2019 (arXiv:1905.13655),
+    for ``n x n`` matrices ``scale^(1/N) n^(-1/2)``.
+
+    Raises
+    ------
+    InputError
+        If the scale is not a positive finite number.
+    """
+
+    scale: float = 1e-3
+    scale_of: ScaleOf = "product"
+
+    def __check_init__(self):
+        _check_scale(self.scale, self.scale_of)
+
+    def __call__(self, factorization, shape, seed):
+        shapes = factorization.shapes(shape)
+        rng = stream(seed, "initializer", "gaussian")
+        return tuple(
+            rng.standard_normal(size) * self._deviation(len(shapes), size[1]) for size in shapes
+        )
+
+    def _deviation(self, depth: int, fan_in: int) -> float:
+        if self.scale_of == "layer":
+            return self.scale
+        return self.scale ** (1 / depth) / np.sqrt(fan_in)
+
+
+class Balanced(AbstractInitializer):
+    """A Gaussian product, factored so that ``W_{j+1}^T W_{j+1} = W_j W_j^T`` for every `j`.
+
+    The end-to-end matrix has independent Gaussian entries of standard deviation
+    ``scale / sqrt(n)``, as the product of :class:`Gaussian` has; its singular values are shared
+    out evenly over the layers (:func:`balanced_factors`). With ``scale_of="layer"`` its entries
+    have the standard deviation that layers of standard deviation ``scale`` would give them.
+    Hidden widths below ``min(m, n)`` truncate it to that rank.
+
+    Source: Arora, Cohen, Golowich and Hu 2019 (arXiv:1810.02281), Procedure 1.
+
+    Raises
+    ------
+    InputError
+        If the scale is not a positive finite number.
+    """
+
+    scale: float = 1e-3
+    scale_of: ScaleOf = "product"
+
+    def __check_init__(self):
+        _check_scale(self.scale, self.scale_of)
+
+    def __call__(self, factorization, shape, seed):
+        shapes = factorization.shapes(shape)
+        target = stream(seed, "initializer", "balanced").standard_normal(shape)
+        return balanced_factors(target * self._deviation(shapes), shapes)
+
+    def _deviation(self, shapes: Sequence[tuple[int, ...]]) -> float:
+        if self.scale_of == "product":
+            return self.scale / np.sqrt(shapes[0][1])
+        hidden = [size[0] for size in shapes[:-1]]
+        return float(self.scale ** len(shapes) * np.sqrt(np.prod(hidden, dtype=float)))
+
+
+class Identity(AbstractInitializer):
+    """Every layer a multiple of the (rectangular) identity; the seed has no effect.
+
+    The product is ``scale`` times the identity (``scale_of="product"``, layers
+    ``scale^(1/N) I``), or every layer is ``scale`` times the identity (``scale_of="layer"``).
+
+    Raises
+    ------
+    InputError
+        If the scale is not a positive finite number.
+    """
+
+    scale: float = 1e-3
+    scale_of: ScaleOf = "product"
+
+    def __check_init__(self):
+        _check_scale(self.scale, self.scale_of)
+
+    def __call__(self, factorization, shape, seed):
+        shapes = factorization.shapes(shape)
+        size = _layer_scale(self, len(shapes))
+        return tuple(size * np.eye(*rows_columns) for rows_columns in shapes)
+
+
+class Orthogonal(AbstractInitializer):
+    """Every layer a multiple of a random (semi-)orthogonal matrix, uniformly distributed.
+
+    All singular values of every layer are equal: ``scale^(1/N)`` (``scale_of="product"``: those of
+    the product are ``scale`` where no hidden width exceeds ``min(m, n)``) or ``scale``
+    (``scale_of="layer"``).
+
+    Raises
+    ------
+    InputError
+        If the scale is not a positive finite number.
+    """
+
+    scale: float = 1e-3
+    scale_of: ScaleOf = "product"
+
+    def __check_init__(self):
+        _check_scale(self.scale, self.scale_of)
+
+    def __call__(self, factorization, shape, seed):
+        shapes = factorization.shapes(shape)
+        rng = stream(seed, "initializer", "orthogonal")
+        size = _layer_scale(self, len(shapes))
+        return tuple(size * _random_orthogonal(rng, *rows_columns) for rows_columns in shapes)
+
+
+def _layer_scale(initializer: Identity | Orthogonal, depth: int) -> float:
+    if initializer.scale_of == "layer":
+        return initializer.scale
+    return initializer.scale ** (1 / depth)
+
+
+def _random_orthogonal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diag(r))  # makes the distribution uniform
+    return q if rows >= columns else q.T
+
+
+def _check_scale(scale: float, scale_of: str) -> None:
+    if scale_of not in ("product", "layer"):
+        raise InputError(f'scale_of must be "product" or "layer"; got {scale_of!r}.')
+    if not np.isscalar(scale) or not np.isreal(scale) or not 0 < scale < np.inf:
+        raise InputError(
+            f"scale must be a positive finite number, as a start at zero never moves; got {scale!r}."
+        )

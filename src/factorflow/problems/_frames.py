@@ -1,0 +1,102 @@
+"""Observed cells and labels out of pandas frames."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from factorflow._errors import InputError
+from factorflow.problems._numbers import Labels, to_numbers
+
+
+def label_vector(labels: Any, size: int, name: str) -> np.ndarray:
+    """A read-only vector of `size` labels, none of them missing, none twice."""
+    vector = _plain(labels)
+    if vector.shape != (size,):
+        raise InputError(f"{name} labels must be {size}, one for each {name}; got {len(vector)}.")
+    missing = np.asarray(pd.isna(vector))
+    if missing.any():
+        raise InputError(
+            f"The label of {name} {int(np.argmax(missing))} is missing; every {name} needs one."
+        )
+    again = pd.Index(vector, tupleize_cols=False).duplicated()
+    if again.any():
+        label = vector[int(np.argmax(again))]
+        raise InputError(f"The {name} label {label!r} stands for more than one {name}.")
+    vector.setflags(write=False)
+    return vector
+
+
+def _plain(labels: Any) -> np.ndarray:
+    """A new one-dimensional array; tuples stay whole."""
+    values = labels.to_numpy() if hasattr(labels, "to_numpy") else labels
+    if isinstance(values, np.ndarray) and values.dtype != object and values.ndim == 1:
+        return values.copy()
+    values = list(values)
+    plain = np.empty(len(values), object)
+    for k, value in enumerate(values):
+        plain[k] = value
+    return plain
+
+
+def frame_grid(df: pd.DataFrame) -> tuple[np.ndarray, Labels]:
+    """The values of a wide frame as a matrix, and its labels."""
+    labels = Labels(
+        label_vector(df.index, df.shape[0], "row"), label_vector(df.columns, df.shape[1], "column")
+    )
+    if all(map(_is_real, df.dtypes)):
+        return df.to_numpy(dtype=np.float64, na_value=np.nan), labels
+    return df.to_numpy(dtype=object), labels
+
+
+def long_frame_cells(df: pd.DataFrame, row: Any, column: Any, value: Any):
+    """``(rows, columns, values, labels)`` of a frame with one line for each cell.
+
+    Lines whose value is missing are left out; their labels remain.
+    """
+    given = _column(df, value)
+    rows, row_labels = _codes(_column(df, row), row)
+    columns, column_labels = _codes(_column(df, column), column)
+    labels = (row_labels, column_labels)
+    if _is_real(given.dtype):
+        numbers = given.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        numbers = to_numbers(given.to_numpy(dtype=object), rows, columns, Labels(*labels))
+    present = ~np.isnan(numbers)
+    return rows[present], columns[present], numbers[present], labels
+
+
+def _is_real(dtype: Any) -> bool:
+    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
+
+
+def _column(df: pd.DataFrame, name: Any) -> pd.Series:
+    series = df[name] if name in df.columns else None
+    if isinstance(series, pd.Series):
+        return series
+    count = "no column" if series is None else "more than one column"
+    raise InputError(f"The frame has {count} {name!r}; it has {', '.join(map(repr, df.columns))}.")
+
+
+def _codes(series: pd.Series, name: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in a vector of labels, sorted where labels can be compared."""
+    missing = series.isna().to_numpy()
+    if missing.any():
+        raise InputError(
+            f"The label in column {name!r} is missing in line {int(np.argmax(missing))} of the "
+            "frame (counted from 0); drop such lines or name them."
+        )
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(series.cat.categories.dtype)
+    try:
+        codes, found = pd.factorize(series)
+    except TypeError:
+        raise InputError(f"Labels in column {name!r} must be hashable.") from None
+    labels = _plain(found)
+    try:
+        order = np.array(sorted(range(len(labels)), key=labels.__getitem__), dtype=np.int64)
+    except TypeError:  # labels of different kinds keep their order of appearance
+        return codes.astype(np.int64), labels
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
+    return position[codes], labels[order]

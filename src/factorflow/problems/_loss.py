@@ -1,0 +1,61 @@
+"""What every loss offers to the dynamics."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from factorflow._x64 import double_precision
+
+Factors = tuple[jax.Array, ...]
+
+
+class AbstractLoss(eqx.Module):
+    """A scalar loss of the factors of a factorization.
+
+    A loss is a pytree of JAX arrays, so that ``jax.jit`` takes it as an argument and ``jax.vmap``
+    maps over factors (with ``in_axes=None`` for the loss) or over stacked losses of one shape.
+    All arrays are float64: call it where JAX computes in double precision.
+
+    Attributes
+    ----------
+    route
+        How the loss is computed: ``"dense"``, ``"entries"`` or ``"function"``.
+    factorization
+        The map from factors to the matrix; static, hence hashable.
+    """
+
+    factorization: eqx.AbstractVar[Any]
+    route: eqx.AbstractClassVar[str]
+
+    @abc.abstractmethod
+    def __call__(self, factors: Factors) -> jax.Array:
+        """The loss, a scalar; differentiable."""
+
+    def value_and_gradient(self, factors: Factors) -> tuple[jax.Array, Factors]:
+        """The loss and its gradient by every factor, at the cost of one forward-backward pass."""
+        with double_precision():
+            return jax.value_and_grad(self.__call__)(tuple(factors))
+
+    def gradient(self, factors: Factors) -> Factors:
+        """The gradient by every factor."""
+        return self.value_and_gradient(factors)[1]
+
+    # JAX would read a pickled float64 array as float32 wherever double precision is not set.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: jax.tree.map(lambda x: np.asarray(x) if isinstance(x, jax.Array) else x, value)
+            for name, value in vars(self).items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        with double_precision():
+            for name, value in state.items():
+                arrays = jax.tree.map(
+                    lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, value
+                )
+                object.__setattr__(self, name, arrays)

@@ -1,0 +1,63 @@
+"""What is recorded on the way: observables, when to take them, and what comes of it."""
+
+from factorflow.trajectories._against_truth import (
+    held_out_error,
+    mean_squared_error,
+    reconstruction_error,
+)
+from factorflow.trajectories._observables import (
+    Observable,
+    determinant_sign,
+    effective_rank,
+    frobenius_norm,
+    gradient_norm,
+    nuclear_norm,
+    schatten_norm,
+    singular_values,
+    train_error,
+    train_loss,
+    unbalancedness,
+)
+from factorflow.trajectories._record import (
+    AbstractSchedule,
+    AtTimes,
+    EverySteps,
+    Record,
+    default_observables,
+)
+from factorflow.trajectories._snapshot import Snapshot
+from factorflow.trajectories._solution import Solution
+from factorflow.trajectories._status import Status
+from factorflow.trajectories._trajectory import (
+    build_trajectory,
+    load_trajectory,
+    save_trajectory,
+)
+
+__all__ = [
+    "AbstractSchedule",
+    "AtTimes",
+    "EverySteps",
+    "Observable",
+    "Record",
+    "Snapshot",
+    "Solution",
+    "Status",
+    "build_trajectory",
+    "default_observables",
+    "determinant_sign",
+    "effective_rank",
+    "frobenius_norm",
+    "gradient_norm",
+    "held_out_error",
+    "load_trajectory",
+    "mean_squared_error",
+    "nuclear_norm",
+    "reconstruction_error",
+    "save_trajectory",
+    "schatten_norm",
+    "singular_values",
+    "train_error",
+    "train_loss",
+    "unbalancedness",
+]

@@ -1,0 +1,101 @@
+"""Observables that compare the matrix with a truth or with entries kept aside."""
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from factorflow._errors import InputError
+from factorflow.trajectories._observables import Observable
+from factorflow.trajectories._snapshot import Snapshot
+
+Entries = Literal["all", "unobserved"]
+
+
+def reconstruction_error(problem, entries: Entries = "all") -> Observable:
+    """Relative Frobenius error ``||W - W*||_F / ||W*||_F`` over the named entries.
+
+    Parameters
+    ----------
+    problem
+        A completion problem that knows its truth `W*`.
+    entries
+        ``"all"`` (default) or ``"unobserved"``; the name of the variable says which.
+
+    Raises
+    ------
+    InputError
+        If the problem does not know its truth, or has no unobserved entry to count.
+    """
+    truth, counted = _counted(problem, entries)
+    function = _RelativeError(truth, counted)
+    text = f"relative Frobenius error over {entries} entries"
+    return Observable(_named("reconstruction_error", entries), function, description=text)
+
+
+def mean_squared_error(problem, entries: Entries = "all") -> Observable:
+    """Mean squared error against the truth over the named entries.
+
+    Parameters and errors as for :func:`reconstruction_error`.
+    """
+    truth, counted = _counted(problem, entries)
+    function = _SquaredError(truth, counted)
+    text = f"mean squared error over {entries} entries"
+    return Observable(
+        _named("mean_squared_error", entries), function, units="value^2", description=text
+    )
+
+
+def held_out_error(held_out) -> Observable:
+    """Root-mean-square error on the entries of another completion problem of the same shape."""
+    function = _HeldOutError(held_out.rows, held_out.columns, held_out.values)
+    text = "root-mean-square error on held-out entries"
+    return Observable("held_out_error", function, units="value", description=text)
+
+
+class _RelativeError(eqx.Module):
+    truth: np.ndarray | jax.Array
+    counted: np.ndarray | jax.Array
+
+    def __call__(self, snapshot: Snapshot) -> jax.Array:
+        gap = self.counted * (snapshot.matrix - self.truth)
+        return jnp.linalg.norm(gap) / jnp.linalg.norm(self.counted * self.truth)
+
+
+class _SquaredError(eqx.Module):
+    truth: np.ndarray | jax.Array
+    counted: np.ndarray | jax.Array
+
+    def __call__(self, snapshot: Snapshot) -> jax.Array:
+        gap = self.counted * (snapshot.matrix - self.truth)
+        return jnp.sum(gap**2) / jnp.sum(self.counted)
+
+
+class _HeldOutError(eqx.Module):
+    rows: np.ndarray | jax.Array
+    columns: np.ndarray | jax.Array
+    values: np.ndarray | jax.Array
+
+    def __call__(self, snapshot: Snapshot) -> jax.Array:
+        gap = snapshot.entries(self.rows, self.columns) - self.values
+        return jnp.sqrt(jnp.mean(gap**2))
+
+
+def _named(name: str, entries: Entries) -> str:
+    return name if entries == "all" else f"{name}_{entries}"
+
+
+def _counted(problem, entries: Entries) -> tuple[np.ndarray, np.ndarray]:
+    if entries not in ("all", "unobserved"):
+        raise InputError(f'entries must be "all" or "unobserved"; got {entries!r}.')
+    if getattr(problem, "truth", None) is None:
+        raise InputError(
+            "The problem does not know its truth; make it by Completion.sample(truth, ...), or "
+            "observe held_out_error(held_out) instead."
+        )
+    counted = np.ones(problem.shape) if entries == "all" else 1.0 - problem.observed
+    if not counted.any():
+        raise InputError("Every entry is observed, so there is no unobserved entry to count.")
+    return np.asarray(problem.truth, dtype=np.float64), counted

@@ -1,0 +1,163 @@
+"""The quantities that a run can record, each a function of a snapshot."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from factorflow._errors import InputError
+from factorflow.trajectories._snapshot import Snapshot
+
+
+class Observable(eqx.Module):
+    """A named quantity of a run: ``function(snapshot)`` gives a number or an array.
+
+    Parameters
+    ----------
+    name
+        Name of the variable in the trajectory.
+    function
+        From a :class:`Snapshot` to a JAX number or array; traced and compiled.
+    dims
+        Names of the dimensions of the array, if it is one.
+    units, description
+        Attributes of the variable in the trajectory.
+    """
+
+    name: str = eqx.field(static=True)
+    function: Callable[[Snapshot], Any]
+    dims: tuple[str, ...] = eqx.field(static=True, default=())
+    units: str = eqx.field(static=True, default="1")
+    description: str = eqx.field(static=True, default="")
+
+
+def train_loss() -> Observable:
+    """The loss that the dynamics descends."""
+    text = "mean over observations of half the squared residual"
+    return Observable("train_loss", _train_loss, description=text)
+
+
+def train_error() -> Observable:
+    """Mean squared residual over the observed entries, twice the loss."""
+    text = "mean squared residual over the observed entries"
+    return Observable("train_error", _train_error, description=text)
+
+
+def gradient_norm() -> Observable:
+    """Euclidean norm of the gradient of the loss with respect to all factors."""
+    text = "norm of the gradient with respect to all factors"
+    return Observable("gradient_norm", _gradient_norm, description=text)
+
+
+def singular_values(k: int | None = None) -> Observable:
+    """The ``k`` largest singular values of the end-to-end matrix, or all of them."""
+    if k is not None and k < 1:
+        raise InputError(f"k must be 1 or more singular values, or None for all; got {k!r}.")
+    return Observable(
+        "singular_values",
+        _Largest(k),
+        ("component",),
+        description="singular values of the end-to-end matrix, descending",
+    )
+
+
+def effective_rank() -> Observable:
+    """``exp(-sum p ln p)`` with ``p = sigma / sum(sigma)`` and ``0 ln 0 = 0``.
+
+    Source: Roy and Vetterli 2007. It is not a number (NaN) for the zero matrix.
+    """
+    return Observable(
+        "effective_rank",
+        _effective_rank,
+        description="exponential of the entropy of the normalized singular values",
+    )
+
+
+def nuclear_norm() -> Observable:
+    """Sum of the singular values."""
+    return schatten_norm(1, name="nuclear_norm")
+
+
+def frobenius_norm() -> Observable:
+    """Root of the sum of squared entries."""
+    return schatten_norm(2, name="frobenius_norm")
+
+
+def schatten_norm(p: float, name: str | None = None) -> Observable:
+    """``(sum sigma^p)^(1/p)``, a norm for p of 1 or more and a quasi-norm below."""
+    if not p > 0:
+        raise InputError(f"p must be positive; got {p!r}.")
+    return Observable(
+        name or f"schatten_{p:g}_norm",
+        _Schatten(p),
+        description=f"Schatten-{p:g} {'norm' if p >= 1 else 'quasi-norm'} of the matrix",
+    )
+
+
+def unbalancedness() -> Observable:
+    """``max_j ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F``; gradient flow conserves each difference.
+
+    Source: Arora, Cohen, Golowich and Hu 2019 (arXiv:1810.02281). Zero at depth 1.
+    """
+    text = "largest Frobenius norm of W_{j+1}^T W_{j+1} - W_j W_j^T"
+    return Observable("unbalancedness", _unbalancedness, description=text)
+
+
+def determinant_sign() -> Observable:
+    """Sign of the determinant of a square end-to-end matrix: 1, -1, or 0 where it vanishes."""
+    text = "sign of the determinant"
+    return Observable("determinant_sign", _determinant_sign, description=text)
+
+
+# Functions and modules rather than lambdas: compiled code knows them again in the next run.
+
+
+def _train_loss(snapshot: Snapshot) -> Array:
+    return snapshot.train_loss
+
+
+def _train_error(snapshot: Snapshot) -> Array:
+    return 2 * snapshot.train_loss
+
+
+def _gradient_norm(snapshot: Snapshot) -> Array:
+    return snapshot.gradient_norm
+
+
+def _effective_rank(snapshot: Snapshot) -> Array:
+    p = snapshot.singular_values / jnp.sum(snapshot.singular_values)
+    return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1))))
+
+
+def _determinant_sign(snapshot: Snapshot) -> Array:
+    return jnp.linalg.slogdet(snapshot.matrix)[0]
+
+
+def _unbalancedness(snapshot: Snapshot) -> Array:
+    factors = snapshot.factors
+    if len(factors) == 1:
+        return jnp.zeros(())
+    gaps = [
+        jnp.linalg.norm(after.T @ after - before @ before.T)
+        for before, after in zip(factors[:-1], factors[1:], strict=True)
+    ]
+    return jnp.max(jnp.stack(gaps))
+
+
+class _Largest(eqx.Module):
+    k: int | None = eqx.field(static=True)
+
+    def __call__(self, snapshot: Snapshot) -> Array:
+        return snapshot.singular_values[: self.k]
+
+
+class _Schatten(eqx.Module):
+    p: float = eqx.field(static=True)
+
+    def __call__(self, snapshot: Snapshot) -> Array:
+        values = snapshot.singular_values
+        # The largest value is taken out, so that no power under- or overflows.
+        top = jnp.where(values[0] > 0, values[0], 1)
+        return top * jnp.sum((values / top) ** self.p) ** (1 / self.p)

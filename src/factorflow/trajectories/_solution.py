@@ -1,0 +1,100 @@
+"""The result of a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from factorflow._x64 import double_precision
+from factorflow.factorizations import AbstractFactorization
+from factorflow.trajectories._status import Status
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where a run ended, how, and what was recorded on its way.
+
+    Attributes
+    ----------
+    factors
+        The factors, first applied first, as NumPy arrays.
+    status
+        How the run ended; ``status.sentence`` says it in words.
+    train_error
+        Mean squared residual over the observed entries (twice the loss).
+    time
+        Gradient-flow time at the end; of a descent, steps times learning rate.
+    n_steps
+        Accepted steps.
+    n_gradients
+        Gradients evaluated, those of rejected steps and of power iterations included; None for
+        solvers that do not tell (implicit ones).
+    route
+        How loss and gradient were computed: ``"dense"``, ``"entries"`` or ``"function"``.
+    seed
+        The seed of the start.
+    seconds
+        Wall-clock time of the run, compilation included; in a batch, its share of the batch.
+    state
+        The whole state, which ``solve(..., resume=solution)`` goes on from.
+    """
+
+    factorization: AbstractFactorization
+    shape: tuple[int, int]
+    factors: tuple[np.ndarray, ...]
+    status: Status
+    train_error: float
+    time: float
+    n_steps: int
+    n_gradients: int | None
+    route: str
+    seed: int
+    seconds: float
+    state: Any
+    record_trajectory: Callable[[], xr.Dataset]
+
+    @property
+    def successful(self) -> bool:
+        """Whether the run met a stop that describes an answer; see :class:`Status`."""
+        return self.status.successful
+
+    @cached_property
+    def trajectory(self) -> xr.Dataset:
+        """What was recorded, over the dimension ``record``; see :class:`Record`."""
+        return self.record_trajectory()
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """The end-to-end matrix, ``(m, n)``, float64."""
+        return self._compute(self.factorization.matrix)
+
+    @cached_property
+    def singular_values(self) -> np.ndarray:
+        """Singular values of the end-to-end matrix, descending."""
+        return self._compute(self.factorization.singular_values)
+
+    @property
+    def effective_rank(self) -> float:
+        """Effective rank of the end-to-end matrix (Roy and Vetterli 2007)."""
+        p = self.singular_values / self.singular_values.sum()
+        p = p[p > 0]
+        return float(np.exp(-np.sum(p * np.log(p))))
+
+    @property
+    def nuclear_norm(self) -> float:
+        """Sum of the singular values."""
+        return float(self.singular_values.sum())
+
+    def _compute(self, function) -> np.ndarray:
+        with double_precision():
+            return np.array(function(self.factors))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Solution {self.shape[0]}x{self.shape[1]} {self.factorization}: "
+            f"{self.status.sentence} train_error={self.train_error:.3g}, "
+            f"n_gradients={self.n_gradients}, time={self.time:.4g}>"
+        )

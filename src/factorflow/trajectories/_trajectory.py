@@ -1,0 +1,78 @@
+"""Trajectories as labelled arrays, in memory and on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from factorflow._errors import InputError
+from factorflow._files import whole_file
+from factorflow.trajectories._observables import Observable
+
+_COORDINATES = {
+    "time": "gradient-flow time; for a descent, step times learning rate",
+    "step": "accepted steps so far",
+    "n_gradients": "gradients evaluated so far, rejected steps and power iterations included",
+}
+
+
+def build_trajectory(
+    observables: Sequence[Observable], records: Sequence[dict], attributes: dict
+) -> xr.Dataset:
+    """Dataset over the dimension ``record`` from what was seen at each record.
+
+    Each record maps the names of the observables, and ``time``, ``step`` and ``n_gradients``, to
+    numbers or arrays.
+    """
+    variables = {
+        observable.name: _variable(observable, [record[observable.name] for record in records])
+        for observable in observables
+    }
+    coordinates = {
+        name: ("record", np.array([record[name] for record in records]), {"description": text})
+        for name, text in _COORDINATES.items()
+    }
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def save_trajectory(trajectory: xr.Dataset, path: str | Path) -> None:
+    """Write a trajectory to a NetCDF file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist.
+    """
+    with whole_file(path) as unfinished:
+        trajectory.to_netcdf(unfinished, engine="h5netcdf", format="NETCDF4")
+
+
+def load_trajectory(path: str | Path) -> xr.Dataset:
+    """Read a trajectory that :func:`save_trajectory` wrote, wholly into memory.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it is no NetCDF file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"There is no trajectory file {path}.")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as stored:
+            return stored.load()
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as a NetCDF trajectory: {error}") from error
+
+
+def _variable(observable: Observable, seen: Sequence[np.ndarray]) -> tuple:
+    values = np.array(seen)
+    unnamed = values.ndim - 1 - len(observable.dims)
+    if unnamed < 0:
+        raise InputError(
+            f"Observable {observable.name!r} names {len(observable.dims)} dimensions, but gives "
+            f"arrays of {values.ndim - 1}."
+        )
+    extra = tuple(f"{observable.name}_dim_{axis}" for axis in range(unnamed))
+    attributes = {"units": observable.units, "description": observable.description}
+    return ("record", *observable.dims, *extra), values, attributes
