@@ -37,8 +37,8 @@ class AbstractDynamics(eqx.Module):
         return True
 
     @abc.abstractmethod
-    def init(self, loss: AbstractLoss, factors: Factors) -> State:
-        """The state at the start."""
+    def init(self, loss: AbstractLoss, factors: Factors, interpolates: bool) -> State:
+        """The state at the start; ``interpolates`` says whether :meth:`at` will be called."""
 
     @abc.abstractmethod
     def step(self, loss: AbstractLoss, state: State, end: Array) -> State:

@@ -69,4 +69,3 @@ def same_shape(problem, early: EarlyStopping | None) -> None:
             f"The held-out entries have shape {early.held_out.shape}, the problem {problem.shape}; "
             "problem.split(fraction, seed) gives both in one shape."
         )
-

@@ -28,7 +28,7 @@ class Until(eqx.Module):
 class Engine:
     """A run's compiled functions bound to what they work on.
 
-    ``batch`` is None for one run; otherwise every state has a leading axis, and ``loss_axis`` says
+    ``interpolates`` says whether states are looked at between steps. ``batch`` is None for one run; otherwise every state has a leading axis, and ``loss_axis`` says
     whether the losses have it too (0) or all runs share one (None).
     """
 
@@ -37,14 +37,16 @@ class Engine:
     loss: AbstractLoss
     thresholds: Thresholds
     observables: tuple[Observable, ...]
+    interpolates: bool
     batch: int | None = None
     loss_axis: int | None = None
 
     def init(self, factors: Sequence[np.ndarray]) -> State:
         factors = tuple(jnp.asarray(factor) for factor in factors)
         if self.batch is None:
-            return _init(self.dynamics, self.thresholds, self.loss, factors)
-        return _init_batch(self.dynamics, self.thresholds, self.loss, factors, self.loss_axis)
+            return _init(self.dynamics, self.thresholds, self.interpolates, self.loss, factors)
+        arguments = (self.dynamics, self.thresholds, self.interpolates, self.loss, factors)
+        return _init_batch(*arguments, self.loss_axis)
 
     def advance(self, state: State, until: Until) -> State:
         if self.batch is None:
@@ -67,8 +69,8 @@ class Engine:
         return replace(self, observables=jax.tree.map(place, self.observables))
 
 
-def _init_one(dynamics, thresholds, loss, factors) -> State:
-    state = jax.tree.map(jnp.asarray, dynamics.init(loss, factors))
+def _init_one(dynamics, thresholds, interpolates, loss, factors) -> State:
+    state = jax.tree.map(jnp.asarray, dynamics.init(loss, factors, interpolates))
     return eqx.tree_at(lambda s: s.status, state, thresholds.judge(state))
 
 
@@ -108,9 +110,9 @@ _observe = eqx.filter_jit(_observe_one)
 
 
 @eqx.filter_jit
-def _init_batch(dynamics, thresholds, loss, factors, loss_axis):
+def _init_batch(dynamics, thresholds, interpolates, loss, factors, loss_axis):
     def one(loss, factors):
-        return _init_one(dynamics, thresholds, loss, factors)
+        return _init_one(dynamics, thresholds, interpolates, loss, factors)
 
     return eqx.filter_vmap(one, in_axes=(_axis(loss_axis), 0))(loss, factors)
 

@@ -51,7 +51,7 @@ class GradientDescent(AbstractDynamics):
         self.learning_rate = 1.0 if learning_rate is None else float(learning_rate)
         self.transformation = transformation or optax.sgd(self.learning_rate)
 
-    def init(self, loss, factors):
+    def init(self, loss, factors, interpolates):
         value, gradient = loss.value_and_gradient(factors)
         memory = self.transformation.init(factors)
         zero = jnp.zeros((), int)

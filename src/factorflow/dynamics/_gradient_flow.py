@@ -23,7 +23,7 @@ class _Inner(eqx.Module):
     controller_state: Any
     rejections: Array  # in a row
     last_start: Array
-    dense: Any
+    dense: Any  # of the last step; None where nothing asks for it, as it takes memory
 
 
 class GradientFlow(AbstractDynamics):
@@ -72,7 +72,7 @@ class GradientFlow(AbstractDynamics):
     def counts_gradients(self) -> bool:
         return isinstance(self.solver, RKC | diffrax.AbstractERK)
 
-    def init(self, loss, factors):
+    def init(self, loss, factors, interpolates):
         terms = _flow(loss)
         start, order = jnp.zeros(()), self.solver.error_order(terms)
         atol = jnp.asarray(self._start_atol(factors) if self.atol is None else self.atol)
@@ -89,7 +89,7 @@ class GradientFlow(AbstractDynamics):
             controller_state=controller_state,
             rejections=zero,
             last_start=start,
-            dense=self._empty_dense(terms, factors, solver_state),
+            dense=self._empty_dense(terms, factors, solver_state) if interpolates else None,
         )
         state = State(
             factors=factors,
@@ -135,7 +135,7 @@ class GradientFlow(AbstractDynamics):
                 controller_state=controller_state,
                 rejections=jnp.zeros_like(inner.rejections),
                 last_start=state.time,
-                dense=dense,
+                dense=None if inner.dense is None else dense,
             ),
         )
         refused = eqx.tree_at(

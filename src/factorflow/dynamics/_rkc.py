@@ -93,9 +93,7 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         h = t1 - t0
         # After a jump the carried slope belongs to another field.
-        slope = jax.lax.cond(
-            made_jump, lambda: terms.vf(t0, y0, args), lambda: solver_state.slope
-        )
+        slope = jax.lax.cond(made_jump, lambda: terms.vf(t0, y0, args), lambda: solver_state.slope)
         vector, radius = _spectral_radius(
             lambda y: terms.vf(t0, y, args), y0, slope, solver_state.vector, self.power_iterations
         )

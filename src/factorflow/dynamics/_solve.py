@@ -20,7 +20,7 @@ from factorflow.dynamics._recorder import Recorder
 from factorflow.dynamics._stop import Stop
 from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer, Gaussian
-from factorflow.trajectories import Observable, Record, Solution, Status, held_out_error
+from factorflow.trajectories import AtTimes, Observable, Record, Solution, Status, held_out_error
 
 
 def solve(
@@ -114,7 +114,8 @@ def make_engine(problem, factorization, dynamics, stop, record, early_stopping, 
     if early_stopping is not None:
         observables = (*observables, held_out_error(early_stopping.held_out))
     loss = problem.loss(factorization, route)
-    engine = Engine(dynamics, factorization, loss, stop.thresholds(), observables)
+    interpolates = isinstance(record.schedule, AtTimes)
+    engine = Engine(dynamics, factorization, loss, stop.thresholds(), observables, interpolates)
     return engine.with_arrays()
 
 

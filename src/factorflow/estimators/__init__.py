@@ -1,0 +1,14 @@
+"""The scikit-learn face."""
+
+from factorflow.estimators._deep_matrix_completion import DeepMatrixCompletion
+from factorflow.estimators._effects import Effects, fit_effects, rmse, tune_damping
+from factorflow.estimators._fold_in import ColumnSpace
+
+__all__ = [
+    "ColumnSpace",
+    "DeepMatrixCompletion",
+    "Effects",
+    "fit_effects",
+    "rmse",
+    "tune_damping",
+]

@@ -1,0 +1,65 @@
+"""Tables of the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from factorflow._errors import InputError
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption; the first cell of a row is its heading.
+
+    Parameters
+    ----------
+    caption
+        What the table shows.
+    columns
+        Headings of the columns.
+    rows
+        One cell for each column. A float is written with four significant digits, None as a
+        dash, any other value as ``str`` gives it.
+
+    Raises
+    ------
+    InputError
+        If there is no column, or a row has another number of cells.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def __post_init__(self):
+        if not self.columns:
+            raise InputError(f"The table {self.caption!r} has no columns; give at least one.")
+        for i, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise InputError(
+                    f"Row {i} of the table {self.caption!r} has {len(row)} cells for "
+                    f"{len(self.columns)} columns; give one cell for each column."
+                )
+
+
+def cell_text(value: Any) -> str:
+    """A cell as it is written."""
+    if value is None:
+        return "–"
+    # By the abstract classes, which NumPy's numbers belong to as well.
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return f"{float(value):.4g}"
+    return str(value)
+
+
+def numeric_columns(table: Table) -> list[bool]:
+    """For each column whether it holds numbers alone, which then stand at its right."""
+    return [_numeric([row[i] for row in table.rows]) for i in range(len(table.columns))]
+
+
+def _numeric(cells: list) -> bool:
+    known = [cell for cell in cells if cell is not None]
+    return bool(known) and all(
+        isinstance(cell, Real) and not isinstance(cell, bool) for cell in known
+    )

@@ -1,0 +1,197 @@
+"""Many runs at once are the same runs one by one."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from small_problem import PROBLEM, TRUTH
+
+from factorflow import (
+    AtTimes,
+    Balanced,
+    Completion,
+    DeepLinear,
+    EverySteps,
+    FlowError,
+    FunctionProblem,
+    Gaussian,
+    GradientDescent,
+    GradientFlow,
+    InputError,
+    Orthogonal,
+    Record,
+    Status,
+    Stop,
+    solve,
+    solve_many,
+)
+
+NETWORK = DeepLinear(3)
+FLOW, DESCENT = GradientFlow(), GradientDescent(0.25)
+HOWS = ["auto", "batch", "threads", "loop"]
+hows = pytest.mark.parametrize("how", HOWS)
+START = Gaussian(0.5)
+UNTIL = Stop(train_error=1e-3)
+RECORD = Record(schedule=EverySteps(2, 1000))
+
+FEWER = Completion.sample(TRUTH, 15, seed=1)  # of as many rows and columns, not of entries
+OTHER = Completion.sample(2 * TRUTH, 20, seed=2)
+
+# A batch is entered here: problems, inits, seeds as given, and the runs that they stand for.
+BATCHES = {
+    "seeds": ((PROBLEM, START, [0, 1, 2]), [(PROBLEM, START, seed) for seed in range(3)]),
+    "one seed": ((PROBLEM, START, 5), [(PROBLEM, START, 5)]),
+    "problems": (
+        ([PROBLEM, FEWER, OTHER], START, [4]),
+        [(PROBLEM, START, 4), (FEWER, START, 4), (OTHER, START, 4)],
+    ),
+    "inits": (
+        (PROBLEM, [Gaussian(0.1), Balanced(0.5), Orthogonal(1.0)], range(1)),
+        [(PROBLEM, Gaussian(0.1), 0), (PROBLEM, Balanced(0.5), 0), (PROBLEM, Orthogonal(1.0), 0)],
+    ),
+    "all": (
+        ((PROBLEM, OTHER), (START, Balanced(0.5)), np.array([7, 8])),
+        [(PROBLEM, START, 7), (OTHER, Balanced(0.5), 8)],
+    ),
+}
+
+
+def alone(parts, dynamics=FLOW, stop=UNTIL, record=RECORD, **settings):
+    problem, init, seed = parts
+    return solve(
+        problem, NETWORK, dynamics, init=init, seed=seed, stop=stop, record=record, **settings
+    )
+
+
+def together(given, dynamics=FLOW, stop=UNTIL, record=RECORD, **settings):
+    problem, init, seeds = given
+    return solve_many(
+        problem, NETWORK, dynamics, init=init, seeds=seeds, stop=stop, record=record, **settings
+    )
+
+
+def assert_same(found, expected):
+    assert found.status is expected.status
+    assert found.seed == expected.seed
+    assert found.route == expected.route
+    assert (found.n_steps, found.n_gradients) == (expected.n_steps, expected.n_gradients)
+    np.testing.assert_allclose(found.time, expected.time, rtol=1e-8)
+    np.testing.assert_allclose(found.train_error, expected.train_error, rtol=1e-6)
+    for a, b in zip(found.factors, expected.factors, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-8 * np.abs(b).max())
+    xr.testing.assert_allclose(found.trajectory, expected.trajectory, rtol=1e-6, atol=1e-9)
+    assert found.trajectory.attrs == expected.trajectory.attrs
+
+
+@hows
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_run_of_many_is_a_run_alone(how, name):
+    given, runs = BATCHES[name]
+    solutions = together(given, how=how)
+    assert len(solutions) == len(runs)
+    for found, parts in zip(solutions, runs, strict=True):
+        assert_same(found, alone(parts))
+        assert found.seconds > 0
+
+
+@pytest.mark.parametrize("how", ["batch", "threads"])
+def test_descents_too(how):
+    given, runs = BATCHES["seeds"]
+    for found, parts in zip(together(given, DESCENT, how=how), runs, strict=True):
+        assert_same(found, alone(parts, DESCENT))
+
+
+@pytest.mark.parametrize("how", ["batch", "threads"])
+def test_each_trajectory_ends_at_its_own_end(how):
+    given, runs = BATCHES["problems"]
+    for record in (RECORD, Record(schedule=AtTimes.geometric(1.0, 1e5, 30))):
+        solutions = together(given, how=how, record=record)
+        ends = [solution.time for solution in solutions]
+        assert len(set(ends)) == len(runs)
+        for solution, end in zip(solutions, ends, strict=True):
+            times = solution.trajectory.time.values
+            assert times[-1] == end
+            assert np.all(np.diff(times) > 0)
+            assert solution.trajectory["train_error"][-1] <= 1e-3
+            assert np.all(solution.trajectory["train_error"][:-1] > 1e-3)
+
+
+@pytest.mark.parametrize("how", ["batch", "loop"])
+def test_a_run_of_many_can_be_resumed(how):
+    given, runs = BATCHES["seeds"]
+    half = together(given, how=how, stop=Stop(train_error=0.1))
+    whole = alone(runs[1])
+    rest = solve(PROBLEM, NETWORK, FLOW, resume=half[1], stop=UNTIL)
+    assert rest.n_steps == whole.n_steps
+    assert rest.seed == 1
+    np.testing.assert_allclose(rest.matrix, whole.matrix, atol=1e-8)
+
+
+@hows
+def test_the_routes_of_many(how):
+    # Problems with different numbers of observed entries.
+    given, runs = BATCHES["problems"]
+    for found, parts in zip(together(given, how=how, route="entries"), runs, strict=True):
+        assert_same(found, alone(parts, route="entries"))
+
+
+def quarter(W):
+    return jnp.sum((W - 1) ** 2)
+
+
+def double(W):
+    return jnp.sum((W - 2) ** 2)
+
+
+@hows
+def test_functions_of_the_matrix_keep_their_own(how):
+    problems = [FunctionProblem((3, 3), function) for function in (quarter, double)]
+    solutions = solve_many(problems, DeepLinear(2), init=Gaussian(0.5), how=how)
+    for solution, target in zip(solutions, (1, 2), strict=True):
+        np.testing.assert_allclose(solution.matrix, target, atol=1e-2)
+
+
+@hows
+def test_problems_with_and_without_a_truth(how):
+    blind = Completion.from_array(PROBLEM.to_array())
+    solutions = together(([PROBLEM, blind], START, 0), how=how)
+    assert "reconstruction_error" in solutions[0].trajectory
+    assert "reconstruction_error" not in solutions[1].trajectory
+    np.testing.assert_allclose(solutions[0].matrix, solutions[1].matrix, atol=1e-7)
+
+
+@hows
+def test_a_failure_is_raised_or_returned(how):
+    steep = [Gaussian(0.5), Gaussian(1e3)]
+    given = (PROBLEM, steep, 0)
+    solutions = together(given, DESCENT, how=how, throw=False)
+    assert [s.status for s in solutions] == [Status.TRAIN_ERROR, Status.DIVERGED]
+    assert_same(solutions[0], alone((PROBLEM, steep[0], 0), DESCENT))
+    with pytest.raises(FlowError, match="diverged"):
+        together(given, DESCENT, how=how)
+
+
+@hows
+def test_progress_counts_down(how):
+    calls = []
+    together(BATCHES["seeds"][0], how=how, progress=calls.append)
+    left = [call["n_running"] for call in calls]
+    assert left[-1] == 0
+    assert left == sorted(left, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": [0, 1], "init": [START] * 3}, "seeds has 2 values for 3 runs"),
+        ({"seeds": []}, "seeds"),
+        ({"problem": []}, "problem"),
+        ({"problem": [PROBLEM, Completion.sample(np.eye(3), 5)]}, "must have one shape"),
+        ({"how": "vmap"}, 'how must be "auto", "batch", "threads" or "loop"'),
+        ({"seeds": [0, -1]}, "seed must be an integer of zero or more"),
+    ],
+)
+def test_batches_that_cannot_be(settings, message):
+    problem = settings.pop("problem", PROBLEM)
+    with pytest.raises(InputError, match=message):
+        solve_many(problem, NETWORK, FLOW, **settings)
