@@ -30,11 +30,12 @@ NOISY = Completion.sample(
 TRAIN, HELD_OUT = NOISY.split(0.25, seed=0)
 STOP = Stop(train_error=1e-5, n_gradients=20_000)
 
+EVERY_STEP = EverySteps(1, 10_000)
 RUNS = {
-    "flow": (GradientFlow(), EverySteps(1, 10_000)),
+    "flow": (GradientFlow(), EVERY_STEP),
     "flow, thinned": (GradientFlow(), EverySteps(1, 8)),
     "flow, at times": (GradientFlow(), AtTimes.geometric(1.0, 1e5, 60)),
-    "descent": (GradientDescent(1.0), EverySteps(1, 10_000)),
+    "descent": (GradientDescent(1.0), EVERY_STEP),
 }
 runs = pytest.mark.parametrize("name", RUNS)
 
@@ -57,10 +58,10 @@ def stopped(name):
 def test_the_least_held_out_error_is_returned(name):
     solution, errors = stopped(name), stopped(name).trajectory["held_out_error"].values
     found = root_mean_square(solution.matrix, HELD_OUT)
-    if "thinned" in name:
-        assert found <= errors.min() * (1 + 1e-12)
-    else:
+    if RUNS[name][1] == EVERY_STEP:
         np.testing.assert_allclose(found, errors.min(), rtol=1e-9)
+    else:  # every step is judged, also those between the records
+        assert found <= errors.min() * (1 + 1e-3)
     assert errors[0] > found
     assert errors[-1] > 1.02 * found  # the run went on past it
 
@@ -70,10 +71,11 @@ def test_the_rest_of_the_solution_belongs_to_the_same_point(name):
     solution = stopped(name)
     error = root_mean_square(solution.matrix, TRAIN) ** 2
     np.testing.assert_allclose(solution.train_error, error, rtol=1e-9)
-    if "thinned" not in name:
-        best = solution.trajectory.isel(record=int(solution.trajectory["held_out_error"].argmin()))
-        np.testing.assert_allclose(solution.time, best.time, rtol=1e-12)
-        np.testing.assert_allclose(solution.train_error, 2 * best["train_loss"], rtol=1e-9)
+    # A run without early stopping comes by there at the same time.
+    until = Stop(train_error=None, time=solution.time)
+    passing = solve(TRAIN, DeepLinear(2), RUNS[name][0], init=Gaussian(1e-2), stop=until)
+    np.testing.assert_allclose(passing.matrix, solution.matrix, atol=1e-2)
+    assert np.abs(passing.matrix).max() > 1
 
 
 @runs
@@ -108,7 +110,7 @@ def test_a_run_that_only_gets_better_is_not_cut_short():
 
 
 def test_held_out_entries_of_another_shape():
-    with pytest.raises(InputError, match=r"shape \(12, 10\), the problem \(6, 5\)"):
+    with pytest.raises(InputError, match=r"shape \(12, 10\).*\(6, 5\)"):
         solve(PROBLEM, DeepLinear(2), early_stopping=EarlyStopping(HELD_OUT))
 
 

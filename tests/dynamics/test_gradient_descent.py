@@ -175,7 +175,7 @@ def test_a_huge_learning_rate_diverges():
     assert not solution.successful
     assert solution.trajectory.attrs["status"] == "DIVERGED"
     assert solution.n_steps < 20
-    with pytest.raises(FlowError, match="diverged.*step.*smaller learning rate"):
+    with pytest.raises(FlowError, match=r"diverged.*step.*smaller learning rate"):
         solve(PROBLEM, DeepLinear(3), diverging, **run)
 
 

@@ -49,6 +49,19 @@ def test_records_are_thinned_evenly_between_start_and_end(n, stride, at_most):
         assert len(seen) >= at_most / 2
 
 
+def test_records_of_a_resumed_run_are_thinned_evenly_too():
+    first = run(DESCENT, steps(13), Record(BARE))
+    record = Record(BARE, schedule=EverySteps(4, 8))
+    resumed = solve(
+        PROBLEM, DeepLinear(3), DESCENT, stop=steps(200), record=record, resume=first
+    ).trajectory.step.values
+    assert resumed[0] == 13
+    assert resumed[-1] == 200
+    assert 4 <= len(resumed) <= 8
+    # The start need not fall on the stride, nor the end.
+    assert len(set(np.diff(resumed)[1:-1])) == 1
+
+
 def test_a_flow_is_recorded_at_its_accepted_steps():
     seen = run(FLOW, UNTIL, Record(BARE, schedule=EverySteps(1, 1000))).trajectory
     np.testing.assert_array_equal(seen.step, np.arange(len(seen.step)))

@@ -182,6 +182,23 @@ def test_an_interrupt_before_anything_was_recorded():
     assert solution.status is Status.INTERRUPTED
 
 
+def test_an_interrupt_between_records_keeps_the_end(monkeypatch):
+    # The shortest stretches between two looks at the run, however fast the machine.
+    monkeypatch.setattr("factorflow.dynamics._loop._STRETCH_SECONDS", 0.0)
+    calls = []
+
+    def progress(outline):
+        calls.append(outline["step"])
+        if outline["step"] > 200 and "train_loss" not in outline:
+            raise KeyboardInterrupt
+
+    record = Record(schedule=EverySteps(100, 4))
+    solution = run("descent", steps(10_000), record=record, progress=progress)
+    assert solution.status is Status.INTERRUPTED
+    assert 200 < calls[-1] < 300
+    assert solution.n_steps == calls[-1] == solution.trajectory.step[-1]
+
+
 @every_dynamics
 def test_progress_tells_how_far_a_run_has_come(name):
     calls = []

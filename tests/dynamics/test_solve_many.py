@@ -40,7 +40,6 @@ OTHER = Completion.sample(2 * TRUTH, 20, seed=2)
 # A batch is entered here: problems, inits, seeds as given, and the runs that they stand for.
 BATCHES = {
     "seeds": ((PROBLEM, START, [0, 1, 2]), [(PROBLEM, START, seed) for seed in range(3)]),
-    "one seed": ((PROBLEM, START, 5), [(PROBLEM, START, 5)]),
     "problems": (
         ([PROBLEM, FEWER, OTHER], START, [4]),
         [(PROBLEM, START, 4), (FEWER, START, 4), (OTHER, START, 4)],
@@ -50,8 +49,8 @@ BATCHES = {
         [(PROBLEM, Gaussian(0.1), 0), (PROBLEM, Balanced(0.5), 0), (PROBLEM, Orthogonal(1.0), 0)],
     ),
     "all": (
-        ((PROBLEM, OTHER), (START, Balanced(0.5)), np.array([7, 8])),
-        [(PROBLEM, START, 7), (OTHER, Balanced(0.5), 8)],
+        ((PROBLEM, OTHER, OTHER), (START, Balanced(0.5), START), np.array([7, 8, 7])),
+        [(PROBLEM, START, 7), (OTHER, Balanced(0.5), 8), (OTHER, START, 7)],
     ),
 }
 
@@ -94,6 +93,12 @@ def test_a_run_of_many_is_a_run_alone(how, name):
         assert found.seconds > 0
 
 
+@pytest.mark.parametrize("how", ["auto", "loop"])
+def test_one_run_is_a_list_of_one(how):
+    (solution,) = together((PROBLEM, START, 5), how=how)
+    assert_same(solution, alone((PROBLEM, START, 5)))
+
+
 @pytest.mark.parametrize("how", ["batch", "threads"])
 def test_descents_too(how):
     given, runs = BATCHES["seeds"]
@@ -101,19 +106,35 @@ def test_descents_too(how):
         assert_same(found, alone(parts, DESCENT))
 
 
+def bounded(calls=1000):
+    """A progress that ends a run which would go on for ever."""
+
+    seen = []
+
+    def progress(outline):
+        seen.append(outline)
+        assert len(seen) < calls, "the run does not end"
+
+    return progress
+
+
+SCHEDULES = [EverySteps(2, 1000), AtTimes.geometric(1.0, 1e5, 30), AtTimes((1e-3, 5.0))]
+
+
 @pytest.mark.parametrize("how", ["batch", "threads"])
-def test_each_trajectory_ends_at_its_own_end(how):
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=["steps", "times", "early times"])
+def test_each_trajectory_ends_at_its_own_end(how, schedule):
     given, runs = BATCHES["problems"]
-    for record in (RECORD, Record(schedule=AtTimes.geometric(1.0, 1e5, 30))):
-        solutions = together(given, how=how, record=record)
-        ends = [solution.time for solution in solutions]
-        assert len(set(ends)) == len(runs)
-        for solution, end in zip(solutions, ends, strict=True):
-            times = solution.trajectory.time.values
-            assert times[-1] == end
-            assert np.all(np.diff(times) > 0)
-            assert solution.trajectory["train_error"][-1] <= 1e-3
-            assert np.all(solution.trajectory["train_error"][:-1] > 1e-3)
+    record = Record(schedule=schedule)
+    solutions = together(given, how=how, record=record, progress=bounded())
+    assert len({solution.time for solution in solutions}) == len(runs)
+    for solution, parts in zip(solutions, runs, strict=True):
+        trajectory = solution.trajectory
+        assert trajectory.time[-1] == solution.time
+        assert np.all(np.diff(trajectory.time) > 0)
+        assert trajectory["train_error"][-1] <= 1e-3
+        assert np.all(trajectory["train_error"][:-1] > 1e-3)
+        assert_same(solution, alone(parts, record=record))
 
 
 @pytest.mark.parametrize("how", ["batch", "loop"])
@@ -127,14 +148,6 @@ def test_a_run_of_many_can_be_resumed(how):
     np.testing.assert_allclose(rest.matrix, whole.matrix, atol=1e-8)
 
 
-@hows
-def test_the_routes_of_many(how):
-    # Problems with different numbers of observed entries.
-    given, runs = BATCHES["problems"]
-    for found, parts in zip(together(given, how=how, route="entries"), runs, strict=True):
-        assert_same(found, alone(parts, route="entries"))
-
-
 def quarter(W):
     return jnp.sum((W - 1) ** 2)
 
@@ -143,21 +156,35 @@ def double(W):
     return jnp.sum((W - 2) ** 2)
 
 
-@hows
-def test_functions_of_the_matrix_keep_their_own(how):
-    problems = [FunctionProblem((3, 3), function) for function in (quarter, double)]
-    solutions = solve_many(problems, DeepLinear(2), init=Gaussian(0.5), how=how)
-    for solution, target in zip(solutions, (1, 2), strict=True):
-        np.testing.assert_allclose(solution.matrix, target, atol=1e-2)
+# Runs that differ in structure, which one vectorized program cannot hold.
+UNLIKE = {
+    "numbers of entries": ([PROBLEM, FEWER], "entries"),
+    "truth or none": ([PROBLEM, Completion.from_array(PROBLEM.to_array())], "dense"),
+    "functions": ([FunctionProblem((6, 5), quarter), FunctionProblem((6, 5), double)], "auto"),
+}
 
 
 @hows
-def test_problems_with_and_without_a_truth(how):
-    blind = Completion.from_array(PROBLEM.to_array())
-    solutions = together(([PROBLEM, blind], START, 0), how=how)
-    assert "reconstruction_error" in solutions[0].trajectory
-    assert "reconstruction_error" not in solutions[1].trajectory
-    np.testing.assert_allclose(solutions[0].matrix, solutions[1].matrix, atol=1e-7)
+@pytest.mark.parametrize("name", UNLIKE)
+def test_problems_of_different_structure(how, name):
+    problems, route = UNLIKE[name]
+    dynamics = GradientDescent(0.02) if name == "functions" else DESCENT
+    given = (problems, START, 0)
+    if how == "batch":
+        with pytest.raises(InputError, match=r'cannot be advanced in one batch.*how="threads"'):
+            together(given, dynamics, how=how, route=route)
+        return
+    for found, problem in zip(
+        together(given, dynamics, how=how, route=route), problems, strict=True
+    ):
+        assert_same(found, alone((problem, START, 0), dynamics, route=route))
+
+
+def test_a_batch_on_the_route_by_entries():
+    given, runs = BATCHES["seeds"]
+    solutions = together(given, DESCENT, how="batch", route="entries")
+    for found, parts in zip(solutions, runs, strict=True):
+        assert_same(found, alone(parts, DESCENT, route="entries"))
 
 
 @hows

@@ -1,6 +1,7 @@
 """balanced_factors against the statements of the procedure."""
 
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def rank_of(name, target):
 
 
 def unbalancedness(factors):
-    gaps = [b.T @ b - a @ a.T for a, b in zip(factors, factors[1:], strict=False)]
+    gaps = [b.T @ b - a @ a.T for a, b in pairwise(factors)]
     return max((np.abs(gap).max() for gap in gaps), default=0.0)
 
 
@@ -105,9 +106,7 @@ def test_the_target_is_copied():
     assert (target == 1).all()
 
 
-@pytest.mark.parametrize(
-    "shapes", [[(2, 4), (3, 2)], [(2, 3), (4, 5)], [(2, 3), (4, 3)], [(3, 4)]]
-)
+@pytest.mark.parametrize("shapes", [[(2, 4), (3, 2)], [(2, 3), (4, 5)], [(2, 3), (4, 3)], [(3, 4)]])
 def test_shapes_that_do_not_chain(shapes):
     with pytest.raises(InputError, match="do not chain to a matrix of shape"):
         balanced_factors(np.ones((4, 3)), shapes)

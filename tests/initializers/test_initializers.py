@@ -1,6 +1,7 @@
 """One suite of properties for all initializers, and the law of each."""
 
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_gaussian_layers_are_independent_and_of_the_documented_deviation(scale_o
 def test_balanced_layers_are_balanced(scale_of, shape, widths, seed):
     factors = Balanced(0.1, scale_of)(DeepLinear(len(widths) + 1, widths), shape, seed)
     size = max(np.linalg.norm(factor) ** 2 for factor in factors)
-    for before, after in zip(factors, factors[1:], strict=False):
+    for before, after in pairwise(factors):
         assert np.abs(after.T @ after - before @ before.T).max() <= 1e-12 * size
 
 
@@ -173,9 +174,7 @@ def test_all_singular_values_are_equal(make, scale_of, shape, depth, seed):
     for factor in factors:
         np.testing.assert_allclose(np.linalg.svd(factor, compute_uv=False), layer, rtol=1e-12)
     whole = scale**depth if scale_of == "layer" else scale
-    np.testing.assert_allclose(
-        np.linalg.svd(product(factors), compute_uv=False), whole, rtol=1e-12
-    )
+    np.testing.assert_allclose(np.linalg.svd(product(factors), compute_uv=False), whole, rtol=1e-12)
 
 
 def test_narrowing_orthogonal_layers_still_make_equal_singular_values():

@@ -1,6 +1,7 @@
 """Every observable against NumPy, on snapshots of networks of several depths."""
 
 from functools import reduce
+from itertools import pairwise
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,7 +44,7 @@ def entropy_rank(matrix):
 
 
 def gaps(factors):
-    pairs = zip(factors, factors[1:], strict=False)
+    pairs = pairwise(factors)
     return [np.linalg.norm(after.T @ after - before @ before.T) for before, after in pairs]
 
 

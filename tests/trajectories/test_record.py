@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorflow import AtTimes, Completion, EverySteps, FunctionProblem, InputError, Observable
-from factorflow import Record
+from factorflow import (
+    AtTimes,
+    Completion,
+    EverySteps,
+    FunctionProblem,
+    InputError,
+    Observable,
+    Record,
+)
 from factorflow.trajectories import effective_rank, nuclear_norm, singular_values
 
 TRUTH = np.outer([1.0, 2.0, 3.0], [1.0, -1.0])
@@ -97,9 +104,7 @@ def test_geometric_times(start, ratio, n):
     np.testing.assert_allclose(np.diff(np.log(times)), np.log(ratio) / (n - 1), rtol=1e-6)
 
 
-@given(
-    step=st.integers(0, 10_000), stride=st.integers(1, 64), time=st.floats(0, 100)
-)
+@given(step=st.integers(0, 10_000), stride=st.integers(1, 64), time=st.floats(0, 100))
 def test_a_schedule_names_what_comes_next(step, stride, time):
     due, moment = EverySteps().next_after(step, time, stride)
     assert moment is None

@@ -7,6 +7,7 @@ from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._group_rmsprop import group_rmsprop
 from factorflow.dynamics._rkc import RKC
 from factorflow.dynamics._solve import solve
+from factorflow.dynamics._solve_many import solve_many
 from factorflow.dynamics._stop import Stop
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Stop",
     "group_rmsprop",
     "solve",
+    "solve_many",
 ]

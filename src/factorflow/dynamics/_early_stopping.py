@@ -1,11 +1,15 @@
 """Stopping where the error on entries kept aside is least."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import numpy as np
 
 from factorflow._errors import InputError
 from factorflow.dynamics._abstract import State
+from factorflow.dynamics._engine import Engine
 from factorflow.problems import Completion
+from factorflow.trajectories import held_out_error
 
 _FIT_HAS_BEGUN = 0.9  # share of the train error at the start
 
@@ -14,7 +18,7 @@ class EarlyStopping(eqx.Module):
     """Keep the point of the run with the least error on held-out entries.
 
     Rank grows with time, so one run is a whole path of regularization and its best point is a
-    choice of rank. Every record of the run is judged; the run ends once its time is ``patience``
+    choice of rank. Every step of the run is judged; the run ends once its time is ``patience``
     times that of the best point.
 
     Parameters
@@ -39,33 +43,30 @@ class EarlyStopping(eqx.Module):
 
 
 class Best:
-    """The best point so far of a run with early stopping."""
+    """The best point so far of a run with early stopping.
 
-    def __init__(self, patience: float):
-        self.patience = patience
+    ``engine`` observes nothing but the error on the held-out entries, so that every step can be
+    judged at little cost.
+    """
+
+    def __init__(self, engine: Engine, early: EarlyStopping):
+        self.engine = replace(engine, observables=(held_out_error(early.held_out),)).with_arrays()
+        self.patience = early.patience
         self.error = np.inf
-        self.time = 0.0
         self.state: State | None = None
+        self._time = 0.0
         self._start_error = np.nan
         self._begun: float | None = None
 
-    def see(self, record: dict[str, np.ndarray], train_error: float, state: State) -> bool:
-        """Take in a record; whether the run has gone on long enough without a better one."""
-        error, time = record["held_out_error"].item(), record["time"].item()
+    def see(self, state: State) -> bool:
+        """Take in a state; whether the run has gone on long enough without a better one."""
+        error = self.engine.observe(state)["held_out_error"].item()
+        time, train_error = float(state.time), 2 * float(state.train_loss)
         if self.state is None:
             self._start_error = train_error
         if self.state is None or error < self.error:
-            self.error, self.time, self.state = error, time, state
+            self.error, self._time, self.state = error, time, state
         # On the plateau by the saddle at zero nothing improves yet, however long it lasts.
         if self._begun is None and train_error < _FIT_HAS_BEGUN * self._start_error:
             self._begun = time
-        return self._begun is not None and time > self.patience * max(self.time, self._begun)
-
-
-def same_shape(problem, early: EarlyStopping | None) -> None:
-    """Refuse held-out entries of another shape."""
-    if early is not None and early.held_out.shape != tuple(problem.shape):
-        raise InputError(
-            f"The held-out entries have shape {early.held_out.shape}, the problem {problem.shape}; "
-            "problem.split(fraction, seed) gives both in one shape."
-        )
+        return self._begun is not None and time > self.patience * max(self._time, self._begun)

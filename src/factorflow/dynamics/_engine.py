@@ -28,7 +28,8 @@ class Until(eqx.Module):
 class Engine:
     """A run's compiled functions bound to what they work on.
 
-    ``interpolates`` says whether states are looked at between steps. ``batch`` is None for one run; otherwise every state has a leading axis, and ``loss_axis`` says
+    ``interpolates`` says whether states are looked at between steps.
+    ``batch`` is None for one run; otherwise every state has a leading axis, and ``loss_axis`` says
     whether the losses have it too (0) or all runs share one (None).
     """
 

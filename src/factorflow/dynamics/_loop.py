@@ -30,48 +30,68 @@ def run(
 
     An interrupt (Ctrl-C) ends the running ones with the status INTERRUPTED.
     """
-    stretch = 64
+    stretch, enough = 64, False
     try:
-        enough = _record(engine, state, recorder, best, progress)
+        _record(engine, state, recorder, progress)
+        enough = best is not None and best.see(state)
         while not enough and _running(state).any():
             step, time = _due(recorder, state)
             began = perf_counter()
-            until = Until(jnp.asarray(step), jnp.asarray(time), jnp.asarray(stretch))
-            state = engine.advance(state, until)
+            state = engine.advance(state, _until(step, time, 1 if best else stretch))
+            if best is not None:
+                enough = best.see(state)
             if _reached(state, step, time):
-                moment = time if np.isfinite(time) else None
-                enough = _record(engine, state, recorder, best, progress, moment)
-                continue
-            stretch = _next_stretch(stretch, perf_counter() - began)
-            if progress is not None:
-                progress(_outline(state))
+                _record(engine, state, recorder, progress, time if np.isfinite(time) else None)
+            elif best is None:
+                stretch = _next_stretch(stretch, perf_counter() - began)
+                _report(state, progress)
     except KeyboardInterrupt:
         state = _ended(state, Status.INTERRUPTED)
     if enough:
         state = _ended(state, Status.HELD_OUT)
-    if recorder.records[-1]["step"].tolist() != np.atleast_1d(state.step).tolist() or (
-        recorder.records[-1]["time"].tolist() != np.atleast_1d(state.time).tolist()
-    ):
-        recorder.add(engine.observe(state))
+    _record_the_rest(engine, state, recorder, progress)
     return state
 
 
-def _record(engine, state, recorder, best, progress, time=None) -> bool:
+def _until(step: int, time: float, attempts: int) -> Until:
+    return Until(jnp.asarray(step), jnp.asarray(time), jnp.asarray(attempts))
+
+
+def _record(engine, state, recorder, progress, time=None) -> None:
     record = engine.observe(state, time)
     recorder.add(record)
+    _report(state, progress, {name: seen[0] for name, seen in record.items()})
+
+
+def _record_the_rest(engine, state, recorder, progress) -> None:
+    """The times that the last step passed, and the end."""
+    end = float(np.max(state.time))
+    while recorder.records and (time := _due(recorder, state)[1]) < end:
+        _record(engine, state, recorder, progress, time)
+    if not _is_recorded(state, recorder):
+        recorder.add(engine.observe(state))
+
+
+def _report(state: State, progress: Progress | None, observed: dict | None = None) -> None:
     if progress is not None:
-        progress({name: seen[0] for name, seen in record.items()} | _outline(state))
-    if best is None:
+        progress((observed or {}) | _outline(state))
+
+
+def _is_recorded(state: State, recorder: Recorder) -> bool:
+    """Whether the last record is of this state."""
+    if not recorder.records:
         return False
-    return best.see(record, 2 * float(np.atleast_1d(state.train_loss)[0]), state)
+    last = recorder.records[-1]
+    same = (last["step"] == np.atleast_1d(state.step)) & (last["time"] == np.atleast_1d(state.time))
+    return bool(same.all())
 
 
 def _due(recorder: Recorder, state: State) -> tuple[int, float]:
     """Step and time of the next record, of which one is never reached."""
-    running = _running(state)
-    step = int(np.atleast_1d(state.step)[running].min())
-    time = recorder.records[-1]["time"].min() if recorder.records else 0.0
-    next_step, next_time = recorder.next_due(step, float(time))
+    steps, running = np.atleast_1d(state.step), _running(state)
+    step = int(steps[running].min()) if running.any() else int(steps.max())
+    time = float(recorder.records[-1]["time"].max())
+    next_step, next_time = recorder.next_due(step, time)
     return _NEVER if next_step is None else next_step, np.inf if next_time is None else next_time
 
 

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from factorflow.trajectories import AbstractSchedule, AtTimes, Observable, build_trajectory
+from factorflow.trajectories import (
+    AbstractSchedule,
+    AtTimes,
+    Observable,
+    build_trajectory,
+    check_dimensions,
+)
 
 
 class Recorder:
@@ -19,10 +25,12 @@ class Recorder:
 
     def add(self, record: dict[str, np.ndarray]) -> None:
         """Keep a record; where there are too many, thin them and stretch the stride."""
-        self.records.append(record)
+        if not self.records:
+            check_dimensions(self.observables, {k: seen.shape[1:] for k, seen in record.items()})
         if not isinstance(self.schedule, AtTimes) and len(self.records) >= self.schedule.at_most:
             self.records = self.records[::2]
             self._stride *= 2
+        self.records.append(record)
 
     def next_due(self, step: int, time: float) -> tuple[int | None, float | None]:
         """The step or the time of the next record."""

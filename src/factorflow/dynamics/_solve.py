@@ -7,12 +7,12 @@ from time import perf_counter
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from factorflow._errors import FlowError, InputError
+from factorflow._errors import FlowError
 from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics, State
-from factorflow.dynamics._early_stopping import Best, EarlyStopping, same_shape
+from factorflow.dynamics._checks import check_parts, check_same_run, checked_factors
+from factorflow.dynamics._early_stopping import Best, EarlyStopping
 from factorflow.dynamics._engine import Engine
 from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._loop import Progress, run
@@ -88,21 +88,19 @@ def solve(
     stop = Stop() if stop is None else stop
     record = Record() if record is None else record
     init = Gaussian() if init is None else init
-    check_parts(dynamics, stop)
-    same_shape(problem, early_stopping)
+    parts = {"dynamics": dynamics, "init": init, "stop": stop, "record": record}
+    check_parts(problem, factorization=factorization, **parts)
     began = perf_counter()
     with double_precision():
         engine = make_engine(problem, factorization, dynamics, stop, record, early_stopping, route)
-        if resume is None:
-            state = engine.init(checked_factors(init, factorization, problem.shape, seed))
-        else:
-            state, seed = _resumed(resume, engine), resume.seed
+        seed = seed if resume is None else resume.seed
+        state = _start(engine, init, problem, seed, resume)
         recorder = Recorder(record.schedule, engine.observables)
-        best = None if early_stopping is None else Best(early_stopping.patience)
+        best = None if early_stopping is None else Best(engine, early_stopping)
         state = jax.device_get(run(engine, state, recorder, best, progress))
     seconds = perf_counter() - began
     solution = make_solution(engine, problem, state, recorder, 0, seed, seconds)
-    if best is not None:
+    if best is not None and best.state is not None:
         solution = _best_of(solution, best)
     if throw:
         raise_failure(solution)
@@ -159,29 +157,11 @@ def raise_failure(solution: Solution) -> None:
         )
 
 
-def check_parts(dynamics: AbstractDynamics, stop: Stop) -> None:
-    """Refuse a limit on gradients where the dynamics cannot count them."""
-    if not dynamics.counts_gradients and stop.n_gradients not in (None, Stop().n_gradients):
-        raise InputError(
-            "Stop(n_gradients=...) needs a solver that counts its gradients; implicit solvers do "
-            "not. Give Stop(n_gradients=None, time=...) instead."
-        )
-
-
-def checked_factors(init, factorization, shape, seed) -> tuple[np.ndarray, ...]:
-    """The starting factors, refused if they are not of the shapes that were asked for."""
-    given = init(factorization, shape, seed)
-    factors = tuple(np.asarray(factor, dtype=np.float64) for factor in given)
-    wanted = [tuple(size) for size in factorization.shapes(shape)]
-    shapes = [factor.shape for factor in factors]
-    if shapes != wanted:
-        raise InputError(f"The initializer gave factors of shapes {shapes}; expected {wanted}.")
-    return factors
-
-
-def _resumed(resume: Solution, engine: Engine) -> State:
-    if resume.state is None:
-        raise InputError("This solution holds no state to go on from.")
+def _start(engine: Engine, init, problem, seed: int, resume: Solution | None) -> State:
+    fresh = engine.init(checked_factors(init, engine.factorization, problem.shape, seed))
+    if resume is None:
+        return fresh
+    check_same_run(resume.state, fresh)
     state = _with_status(resume.state, Status.RUNNING.code)
     return _with_status(state, engine.thresholds.judge(state))
 
@@ -191,11 +171,11 @@ def _with_status(state: State, code) -> State:
 
 
 def _best_of(solution: Solution, best: Best) -> Solution:
-    assert best.state is not None
     state = jax.device_get(best.state)
     return replace(
         solution,
         factors=tuple(state.factors),
         train_error=2 * float(state.train_loss),
         time=float(state.time),
+        held_out_error=best.error,
     )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from time import perf_counter
 from typing import Any, Literal
 
@@ -15,13 +16,12 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._checks import check_parts, checked_factors
 from factorflow.dynamics._engine import Engine
 from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._loop import Progress, run
 from factorflow.dynamics._recorder import Recorder
 from factorflow.dynamics._solve import (
-    check_parts,
-    checked_factors,
     make_engine,
     make_solution,
     raise_failure,
@@ -89,9 +89,12 @@ def solve_many(
     dynamics = GradientFlow() if dynamics is None else dynamics
     stop, record = stop or Stop(), record or Record()
     runs = _aligned(problem, Gaussian() if init is None else init, seeds)
-    check_parts(dynamics, stop)
+    for each, initializer, _ in runs:
+        parts = {"dynamics": dynamics, "init": initializer, "stop": stop, "record": record}
+        check_parts(each, factorization=factorization, **parts)
+    _check_one_shape(runs)
     settings = (factorization, dynamics, stop, record, route)
-    way = _chosen(how, runs, factorization, route)
+    way = _chosen(how, runs, factorization, record, route)
     if way == "batch":
         solutions = _in_batches(runs, *settings, progress)
     else:
@@ -119,13 +122,16 @@ def _aligned(problem, init, seeds) -> list[_Run]:
                 f"{name} has {len(given)} values for {n_runs} runs; give one for all or {n_runs}."
             )
     full = [given * n_runs if len(given) == 1 else given for given in parts.values()]
-    shapes = {tuple(each.shape) for each in full[0]}
-    if len(shapes) > 1:
-        raise InputError(f"The problems must have one shape; got {sorted(shapes)}.")
     return list(zip(*full, strict=True))
 
 
-def _chosen(how: How, runs: list[_Run], factorization, route: str) -> str:
+def _check_one_shape(runs: list[_Run]) -> None:
+    shapes = {tuple(problem.shape) for problem, _, _ in runs}
+    if len(shapes) > 1:
+        raise InputError(f"The problems must have one shape; got {sorted(shapes)}.")
+
+
+def _chosen(how: How, runs: list[_Run], factorization, record: Record, route: str) -> str:
     if how not in ("auto", "batch", "threads", "loop"):
         raise InputError(f'how must be "auto", "batch", "threads" or "loop"; got {how!r}.')
     if how != "auto":
@@ -133,8 +139,15 @@ def _chosen(how: How, runs: list[_Run], factorization, route: str) -> str:
     m, n = runs[0][0].shape
     shapes = factorization.shapes((m, n))
     work = sum(rows * columns for rows, columns in shapes) * max(m, n)
-    small = work <= _BATCH_BELOW and runs[0][0].loss(factorization, route).route != "entries"
-    return "batch" if small and len(runs) > 1 else "threads"
+    small = work <= _BATCH_BELOW and len(runs) > 1
+    return "batch" if small and _stackable(runs, factorization, record, route) else "threads"
+
+
+def _stackable(runs: list[_Run], factorization, record: Record, route: str) -> bool:
+    """Whether the problems have losses and observables of one structure, on the dense route."""
+    problems = {id(problem): problem for problem, _, _ in runs}.values()
+    parts = [_loss_and_observables(p, factorization, record, route) for p in problems]
+    return parts[0][0].route != "entries" and len(set(map(_structure, parts))) == 1
 
 
 def _one_by_one(runs, factorization, dynamics, stop, record, route, progress, workers):
@@ -162,7 +175,7 @@ def _in_batches(runs, factorization, dynamics, stop, record, route, progress):
     """A batch for each core: shorter waits for the slowest run, and no core idle."""
     n_batches = max(1, min(os.cpu_count() or 1, len(runs) // _SMALLEST_BATCH))
     bounds = np.linspace(0, len(runs), n_batches + 1).astype(int)
-    parts = [runs[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [runs[a:b] for a, b in pairwise(bounds)]
 
     def one(part: list[_Run]) -> list[Solution]:
         return _in_lockstep(part, factorization, dynamics, stop, record, route, progress)
@@ -195,18 +208,26 @@ def _batch_engine(runs, factorization, dynamics, stop, record, route) -> Engine:
     engine = make_engine(problems[0], factorization, dynamics, stop, record, None, route)
     if all(problem is problems[0] for problem in problems):
         return replace(engine, batch=len(runs))
-    losses = [problem.loss(factorization, engine.loss.route) for problem in problems]
-    sets = [record.resolve(problem) for problem in problems]
-    return replace(
-        engine,
-        batch=len(runs),
-        loss=_stacked(losses),
-        observables=_stacked(sets),
-        loss_axis=0,
-    )
+    parts = [_loss_and_observables(p, factorization, record, engine.loss.route) for p in problems]
+    if len(set(map(_structure, parts))) > 1:
+        raise InputError(
+            "These problems cannot be advanced in one batch, since their losses or what is "
+            'recorded of them differ in structure; give how="threads".'
+        )
+    loss, observables = _stacked(parts)
+    return replace(engine, batch=len(runs), loss=loss, observables=observables, loss_axis=0)
+
+
+def _loss_and_observables(problem, factorization, record: Record, route: str):
+    return problem.loss(factorization, route), record.resolve(problem)
+
+
+def _structure(tree) -> tuple:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple(np.shape(leaf) if eqx.is_array_like(leaf) else leaf for leaf in leaves)
 
 
 def _stacked(trees: Sequence):
     """One tree whose arrays have a leading axis over the given trees of one structure."""
-    arrays, rest = zip(*(eqx.partition(tree, eqx.is_array) for tree in trees), strict=True)
+    arrays, rest = zip(*(eqx.partition(tree, eqx.is_array_like) for tree in trees), strict=True)
     return eqx.combine(jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays), rest[0])

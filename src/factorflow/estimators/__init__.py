@@ -1,10 +1,12 @@
 """The scikit-learn face."""
 
+from factorflow.estimators._abstract import AbstractMatrixCompletion
 from factorflow.estimators._deep_matrix_completion import DeepMatrixCompletion
 from factorflow.estimators._effects import Effects, fit_effects, rmse, tune_damping
 from factorflow.estimators._fold_in import ColumnSpace
 
 __all__ = [
+    "AbstractMatrixCompletion",
     "ColumnSpace",
     "DeepMatrixCompletion",
     "Effects",

@@ -1,37 +1,39 @@
 """Matrix completion by gradient flow on a deep linear network, as a scikit-learn estimator."""
 
 import warnings
-from functools import reduce
-from numbers import Integral, Real
-
-import numpy as np
-import scipy.sparse
-import xarray as xr
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from factorflow._errors import FactorflowWarning, InputError
-from factorflow.dynamics import EarlyStopping, GradientFlow, Stop, solve
+from factorflow.dynamics import AbstractDynamics, EarlyStopping, GradientFlow
+from factorflow.estimators._abstract import AbstractMatrixCompletion
 from factorflow.estimators._effects import (
+    BIASES,
+    Biases,
+    Damping,
     Effects,
-    check_biases,
     fit_effects,
-    rmse,
     tune_damping,
 )
-from factorflow.estimators._fold_in import ColumnSpace
+from factorflow.estimators._parameters import (
+    check_callable,
+    check_count,
+    check_kind,
+    check_number,
+    check_one_of,
+    check_random_state,
+    seed_of,
+)
+from factorflow.estimators._runs import Run, Settings, run
+from factorflow.estimators._table import Table
 from factorflow.factorizations import DeepLinear
 from factorflow.initializers import Gaussian
 from factorflow.problems import Completion
-from factorflow.trajectories import EverySteps, Record, Solution, Status
 
 _UNCAPPED = 200
 _CAP = 64
 _NEAR_CAP = 0.8
-_SCORE_FOLDS = 5
 
 
-class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class DeepMatrixCompletion(AbstractMatrixCompletion):
     """Complete a matrix by gradient flow on a deep linear network started near zero.
 
     Missing entries are NaN. The values, less their biases, are divided by their root mean square,
@@ -122,7 +124,7 @@ class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         widths="auto",
         *,
         stop="validation",
-        biases="global",
+        biases: Biases = "global",
         tol=1e-6,
         validation_fraction=0.1,
         refit=True,
@@ -137,7 +139,7 @@ class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.scale = scale
         self.widths = widths
         self.stop = stop
-        self.biases = biases
+        self.biases: Biases = biases
         self.tol = tol
         self.validation_fraction = validation_fraction
         self.refit = refit
@@ -148,321 +150,92 @@ class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X, y=None):
-        """Fit the observed entries.
-
-        Parameters
-        ----------
-        X
-            ``(m, n)`` array or DataFrame with NaN where missing, a scipy.sparse matrix (a stored
-            zero is an observed zero), or a :class:`Completion`.
-        y
-            Ignored.
-
-        Raises
-        ------
-        InputError
-            If a parameter or the data cannot be used.
-        """
-        problem = self._problem(X, reset=True)
-        self._check_parameters()
-        _warn_of_empty(problem)
-        train, held_out = self._split(problem)
-        damping = self._damping(train, held_out)
-        self.n_gradients_ = 0
-        self.validation_error_ = None
-        self.solution_ = None
-        self._set_widths(problem.shape)
-        target = float(self.tol)
-        if self.stop == "validation":
-            solution = self._run(train, damping, Stop(train_error=target), held_out)
-            target = max(target, self.solution_.train_error) if solution else target
-        if self._needs_all(train):
-            self._run(problem, damping, Stop(train_error=target), None)
-        self._after(problem)
-        return self
-
-    def fit_transform(self, X, y=None):
-        """Fit, and complete: observed entries as they are, missing ones from the fit."""
-        self.fit(X)
-        return self._filled(X, lambda problem: self.reconstruct())
-
-    def transform(self, X):
-        """Complete rows, new or old: observed entries as they are, missing ones folded in.
-
-        Each row is fitted against the column space (:class:`ColumnSpace`), so the answer for a row
-        does not depend on the others.
-
-        Parameters
-        ----------
-        X
-            ``(k, n)`` with NaN where missing; the forms that ``fit`` takes.
-        """
-        check_is_fitted(self)
-        return self._filled(X, self._folded_in)
-
-    def predict(self, rows, columns=None):
-        """The fitted values of cells, or the model's values of whole rows.
-
-        Parameters
-        ----------
-        rows, columns
-            Indices of fitted rows and columns (labels where the data had labels), broadcast
-            against each other.
-            With ``rows`` alone, an array as in :meth:`transform`: all values of those rows by the
-            model, in place of the observed ones too.
-        """
-        check_is_fitted(self)
-        if columns is None:
-            return self._folded_in(self._problem(rows, reset=False))
-        rows, columns = np.broadcast_arrays(
-            _indices(rows, self._row_labels, self.left_.shape[0], "row"),
-            _indices(columns, self._column_labels, self.right_.shape[1], "column"),
-        )
-        low_rank = np.sum(self.left_[rows] * np.moveaxis(self.right_, 0, -1)[columns], axis=-1)
-        return self.effects_.at(rows, columns) + low_rank
-
-    def reconstruct(self):
-        """The fitted matrix, ``(m, n)``: biases and low-rank part, at observed entries too."""
-        check_is_fitted(self)
-        return self.effects_.matrix() + self.left_ @ self.right_
-
-    def score(self, X, y=None):
-        """Minus the root-mean-square error on entries that are hidden and folded in.
-
-        Every fifth observed entry of each row is hidden in turn and predicted from the others, so
-        that each counts once; higher is better.
-        """
-        check_is_fitted(self)
-        problem = self._problem(X, reset=False)
-        fold = _place_in_row(problem) % _SCORE_FOLDS
-        predicted = np.empty(problem.n_observed)
-        for k in range(_SCORE_FOLDS):
-            hidden = fold == k
-            seen = (problem.rows[~hidden], problem.columns[~hidden], problem.values[~hidden])
-            rows = self._fold_cells(problem.shape, *seen)
-            predicted[hidden] = rows[problem.rows[hidden], problem.columns[hidden]]
-        return -rmse(predicted, problem.values)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def _problem(self, X, *, reset: bool) -> Completion:
-        if isinstance(X, Completion):
-            problem = X
-            if reset:
-                self.n_features_in_ = problem.shape[1]
-            elif problem.shape[1] != self.n_features_in_:
-                raise InputError(
-                    f"The problem has {problem.shape[1]} columns; fitted were {self.n_features_in_}."
-                )
-        else:
-            checked = validate_data(
-                self,
-                X,
-                reset=reset,
-                accept_sparse=True,
-                dtype=[np.float64, np.float32],
-                ensure_all_finite="allow-nan",
-            )
-            problem = _sparse_or_array(checked)
-            if reset:
-                self._remember_labels(X)
-        if reset and isinstance(X, Completion):
-            self._row_labels, self._column_labels = X.row_labels, X.column_labels
-        return problem
-
-    def _remember_labels(self, X) -> None:
-        frame = hasattr(X, "index") and hasattr(X, "columns")
-        self._row_labels = np.asarray(X.index, dtype=object) if frame else None
-        self._column_labels = np.asarray(X.columns, dtype=object) if frame else None
-
     def _check_parameters(self) -> None:
-        check_biases(self.biases)
-        if self.stop not in ("interpolate", "validation"):
-            raise InputError(f'stop must be "interpolate" or "validation"; got {self.stop!r}.')
-        for name in ("tol", "validation_fraction", "scale"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not value > 0:
-                raise InputError(f"{name} must be a positive number; got {value!r}.")
-        seed = self.random_state
-        if seed is not None and (not isinstance(seed, Integral) or seed < 0):
-            raise InputError(f"random_state must be an integer of 0 or more; got {seed!r}.")
+        check_one_of("stop", self.stop, ("validation", "interpolate"))
+        check_one_of("biases", self.biases, BIASES)
+        check_number("scale", self.scale)
+        check_number("tol", self.tol)
+        check_number("validation_fraction", self.validation_fraction, below=1)
+        check_number("patience", self.patience, above=1)
+        check_count("max_gradients", self.max_gradients)
+        check_kind("dynamics", self.dynamics, AbstractDynamics, "a dynamics, as GradientFlow()")
+        check_callable("init", self.init)
+        check_callable("progress", self.progress)
+        check_random_state(self.random_state)
+        self._network()
 
-    @property
-    def _seed(self) -> int:
-        return 0 if self.random_state is None else int(self.random_state)
+    def _fit_table(self, problem: Completion) -> Table:
+        seed = seed_of(self.random_state)
+        self.widths_ = self._widths(problem.shape)
+        self.capped_ = bool(self.widths_) and min(self.widths_) < min(problem.shape)
+        runs, best = self._runs(problem, self._settings(seed), seed)
+        self.solution_ = best.solution
+        self.path_ = runs[0].path()
+        self.validation_error_ = runs[0].validation_error
+        self.n_gradients_ = sum(each.n_gradients for each in runs)
+        self.effective_rank_ = best.effective_rank
+        self._warn_near_cap()
+        return best.table
 
-    def _split(self, problem: Completion) -> tuple[Completion, Completion | None]:
+    def _runs(self, problem: Completion, settings: Settings, seed: int) -> tuple[list[Run], Run]:
+        """All runs of the fit, and the one that is the fit."""
+        train, held_out = self._split(problem, seed)
+        damping = self._damping(train, held_out)
+        target, runs = float(self.tol), []
+        if self.stop == "validation" and held_out is not None:
+            early = EarlyStopping(held_out, self.patience)
+            first = run(settings, train, self._effects(train, damping), target, early)
+            runs.append(first)
+            if first.interrupted or not self.refit:
+                return runs, first
+            if first.solution is not None:
+                target = max(target, first.solution.train_error)
+        runs.append(run(settings, problem, self._effects(problem, damping), target))
+        # A validated fit is worth more than a second one that did not come to its end.
+        return runs, runs[0] if runs[-1].interrupted else runs[-1]
+
+    def _split(self, problem: Completion, seed: int) -> tuple[Completion, Completion | None]:
         wanted = self.stop == "validation" or self.biases == "rows+columns"
         if not wanted or problem.n_observed < 2:
             return problem, None
-        return problem.split(self.validation_fraction, self._seed)
+        return problem.split(self.validation_fraction, seed)
 
-    def _damping(self, train: Completion, held_out: Completion | None):
+    def _damping(self, train: Completion, held_out: Completion | None) -> Damping:
         if self.biases != "rows+columns" or held_out is None:
             return (1.0, 1.0)
         return tune_damping(train, held_out)
 
-    def _needs_all(self, train: Completion) -> bool:
-        interrupted = self.solution_ is not None and self.solution_.status is Status.INTERRUPTED
-        return (self.stop == "interpolate" or self.refit) and not interrupted
+    def _effects(self, problem: Completion, damping: Damping) -> Effects:
+        return fit_effects(problem, self.biases, damping)
 
-    def _set_widths(self, shape) -> None:
-        if isinstance(self.widths, str) and self.widths != "auto":
-            raise InputError(f'widths must be "auto" or whole numbers; got {self.widths!r}.')
-        full = min(shape)
-        if isinstance(self.widths, str) or self.widths is None:
-            free = full <= _UNCAPPED or self.widths is None
-            network = DeepLinear(self.depth)
-            self.widths_ = ((full if free else _CAP),) * (network.depth - 1)
-        else:
-            self.widths_ = tuple(DeepLinear(self.depth, self.widths).widths or ())
-        self.capped_ = bool(self.widths_) and min(self.widths_) < full
-
-    def _run(self, problem: Completion, damping, stop: Stop, held_out: Completion | None):
-        """One run of the flow on the values less their biases, taken over as the fit."""
-        self.effects_ = fit_effects(problem, self.biases, damping)
-        residuals = problem.values - self.effects_.at(problem.rows, problem.columns)
-        unit = float(np.sqrt(np.mean(residuals**2)))
-        if unit <= 1e-12 * float(np.abs(problem.values).max(initial=0.0)):
-            self._take_nothing(problem)
-            return None
-        early = None
-        if held_out is not None:
-            left_over = held_out.values - self.effects_.at(held_out.rows, held_out.columns)
-            early = EarlyStopping(held_out.with_values(left_over / unit), self.patience)
-        limit = Stop(train_error=stop.train_error, n_gradients=self.max_gradients)
-        solution = solve(
-            problem.with_values(residuals / unit),
-            DeepLinear(self.depth, self.widths_),
-            self.dynamics or GradientFlow(),
-            init=self.init or Gaussian(self.scale),
-            seed=self._seed,
-            stop=limit,
-            record=Record(schedule=EverySteps(stride=4 if early is None else 1)),
-            early_stopping=early,
+    def _settings(self, seed: int) -> Settings:
+        return Settings(
+            factorization=DeepLinear(self.depth, self.widths_),
+            dynamics=GradientFlow() if self.dynamics is None else self.dynamics,
+            init=Gaussian(self.scale) if self.init is None else self.init,
+            seed=seed,
+            max_gradients=self.max_gradients,
             progress=self.progress,
         )
-        self._take(solution, unit, with_path=early is not None or self.stop == "interpolate")
-        return solution
 
-    def _take(self, solution: Solution, unit: float, with_path: bool) -> None:
-        self.solution_ = solution
-        self.n_gradients_ += solution.n_gradients or 0
-        self.effective_rank_ = solution.effective_rank
-        self._noise = solution.train_error * unit**2
-        factors = [unit * solution.factors[-1], *reversed(solution.factors[:-1])]
-        self.left_, self.right_ = _halves(factors)
-        if with_path:
-            self.path_ = _in_units(solution.trajectory, unit)
-        if "held_out_error" in solution.trajectory:
-            self.validation_error_ = float(self.path_["held_out_error"].min())
-        if solution.status in (Status.GRADIENT_LIMIT, Status.INTERRUPTED):
-            warnings.warn(solution.status.sentence, FactorflowWarning, stacklevel=4)
+    def _network(self) -> DeepLinear:
+        """The network by its parameters; where the widths come from the data it has none yet."""
+        if isinstance(self.widths, str) and self.widths != "auto":
+            raise InputError(f'widths must be "auto" or whole numbers; got {self.widths!r}.')
+        return DeepLinear(self.depth, None if isinstance(self.widths, str) else self.widths)
 
-    def _take_nothing(self, problem: Completion) -> None:
-        m, n = problem.shape
-        self.left_, self.right_ = np.zeros((m, 1)), np.zeros((1, n))
-        self.effective_rank_, self._noise = 0.0, 0.0
-        self.path_ = xr.Dataset()
+    def _widths(self, shape: tuple[int, int]) -> tuple[int, ...]:
+        network, full = self._network(), min(shape)
+        if network.widths is not None:
+            return network.widths
+        free = self.widths is None or full <= _UNCAPPED
+        return (full if free else _CAP,) * (network.depth - 1)
 
-    def _after(self, problem: Completion) -> None:
-        # Their part of the start was never touched by the flow and means nothing.
-        self.left_[problem.empty_rows] = 0
-        self.right_[:, problem.empty_columns] = 0
-        self._space = ColumnSpace(self.left_, self.right_, self._noise)
+    def _warn_near_cap(self) -> None:
         if self.capped_ and self.effective_rank_ > _NEAR_CAP * min(self.widths_):
             warnings.warn(
                 f"The effective rank {self.effective_rank_:.1f} comes near the narrowest hidden "
                 f"width {min(self.widths_)}, which may hold it down; give larger widths.",
                 FactorflowWarning,
-                stacklevel=3,
-            )
-
-    def _filled(self, X, values_of):
-        problem = self._problem(X, reset=False)
-        filled = values_of(problem)
-        filled[problem.rows, problem.columns] = problem.values
-        return filled.astype(_dtype_of(X), copy=False)
-
-    def _folded_in(self, problem: Completion) -> np.ndarray:
-        return self._fold_cells(problem.shape, problem.rows, problem.columns, problem.values)
-
-    def _fold_cells(self, shape, rows, columns, values) -> np.ndarray:
-        effects: Effects = self.effects_
-        base = effects.mean + effects.columns
-        starts = np.searchsorted(rows, np.arange(shape[0] + 1))
-        folded = np.empty(shape)
-        for i, (a, b) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
-            seen = columns[a:b]
-            left_over = values[a:b] - base[seen]
-            row_effect = effects.row_effect(left_over)
-            low_rank = self._space.complete(seen, left_over - row_effect)
-            folded[i] = base + row_effect + low_rank
-        return folded
-
-
-def _sparse_or_array(checked) -> Completion:
-    if scipy.sparse.issparse(checked):
-        return Completion.from_sparse(checked)
-    return Completion.from_array(checked)
-
-
-def _halves(factors: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """``left`` and ``right`` at the narrowest place, from the factors last applied first."""
-    if len(factors) == 1:
-        return factors[0].copy(), np.eye(factors[0].shape[1])
-    cut = 1 + int(np.argmin([factor.shape[1] for factor in factors[:-1]]))
-    return reduce(np.matmul, factors[:cut]).copy(), reduce(np.matmul, factors[cut:]).copy()
-
-
-def _in_units(trajectory: xr.Dataset, unit: float) -> xr.Dataset:
-    """The recorded quantities in the units of the values."""
-    powers = {"singular_values": 1, "nuclear_norm": 1, "held_out_error": 1}
-    powers |= {"train_error": 2, "train_loss": 2}
-    scaled = {
-        name: trajectory[name].copy(data=trajectory[name].values * unit**power)
-        for name, power in powers.items()
-        if name in trajectory
-    }
-    return trajectory.drop_vars("gradient_norm", errors="ignore").assign(scaled)
-
-
-def _place_in_row(problem: Completion) -> np.ndarray:
-    starts = np.searchsorted(problem.rows, np.arange(problem.shape[0]))
-    return np.arange(problem.n_observed) - starts[problem.rows]
-
-
-def _indices(given, labels, size: int, name: str) -> np.ndarray:
-    if labels is not None:
-        position = {label: k for k, label in enumerate(labels)}
-        try:
-            return np.vectorize(position.__getitem__, otypes=[int])(np.asarray(given, object))
-        except KeyError as error:
-            raise InputError(f"There is no {name} labelled {error.args[0]!r}.") from None
-    indices = np.asarray(given)
-    if not np.issubdtype(indices.dtype, np.integer):
-        raise InputError(f"{name} indices must be whole numbers; got {indices.dtype}.")
-    if indices.size and not (indices.min() >= 0 and indices.max() < size):
-        raise InputError(f"{name} indices must lie in 0..{size - 1}.")
-    return indices
-
-
-def _dtype_of(X) -> type:
-    return np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
-
-
-def _warn_of_empty(problem: Completion) -> None:
-    for name, empty in (("row", problem.empty_rows), ("column", problem.empty_columns)):
-        if len(empty):
-            warnings.warn(
-                f"{len(empty)} {name}s have no observation (the first is {empty[0]}); they get "
-                "the biases that are known of them, else zero.",
-                FactorflowWarning,
-                stacklevel=3,
+                stacklevel=5,
             )

@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-from factorflow._errors import InputError
 from factorflow.problems import Completion
 
 Biases = Literal["none", "global", "rows+columns"]
@@ -15,12 +14,16 @@ BIASES = ("none", "global", "rows+columns")
 Damping = tuple[float, float]
 DAMPING_GRID = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
+_NO_EFFECTS = (np.inf, np.inf)
 _SWEEPS = 15
 
 
 @dataclass(frozen=True)
 class Effects:
-    """``mean + rows[i] + columns[j]``, with the damping that the effects were fitted with."""
+    """``mean + rows[i] + columns[j]``, with the damping that the effects were fitted with.
+
+    Infinite damping stands for no effects of rows and columns.
+    """
 
     mean: float
     rows: np.ndarray
@@ -35,29 +38,30 @@ class Effects:
         """All values, ``(m, n)``."""
         return self.mean + self.rows[:, None] + self.columns
 
-    def row_effect(self, residuals: np.ndarray) -> float:
-        """Effect of a new row from what ``mean + columns`` leaves of its observed values."""
-        if not self.rows.any():
-            return 0.0
-        return float(residuals.sum() / (len(residuals) + self.damping[0]))
+    def of_rows(self, cells) -> "Effects":
+        """The same mean and columns with effects of other rows, from their observed cells."""
+        left_over = cells.values - self.mean - self.columns[cells.columns]
+        rows = _damped_means(cells.rows, left_over, cells.shape[0], self.damping[0])
+        return Effects(self.mean, rows, self.columns, self.damping)
 
 
 def fit_effects(problem: Completion, biases: Biases, damping: Damping = (0.0, 0.0)) -> Effects:
     """Fit effects by alternating damped means.
 
-    With residuals over the observed cells of each row or column,
+    With ``mean`` that of the observed values and sums over the observed cells of each row or
+    column, sweeps of
 
-        rows[i]    = sum_j (x_ij - mean - columns[j]) / (n_i + damping[0]),
         columns[j] = sum_i (x_ij - mean - rows[i])    / (n_j + damping[1]),
+        rows[i]    = sum_j (x_ij - mean - columns[j]) / (n_i + damping[0])
 
-    which minimizes squared error plus ``damping`` times the squared effects. A row or column
+    go towards the least squared error plus ``damping`` times the squared effects. A row or column
     without observations has effect 0. ``biases="global"`` is the mean alone, ``"none"`` is zero.
     """
     m, n = problem.shape
     rows, columns = np.zeros(m), np.zeros(n)
     mean = 0.0 if biases == "none" else float(problem.values.mean())
     if biases != "rows+columns":
-        return Effects(mean, rows, columns, damping)
+        return Effects(mean, rows, columns, _NO_EFFECTS)
     centred = problem.values - mean
     for _ in range(_SWEEPS):
         columns = _damped_means(problem.columns, centred - rows[problem.rows], n, damping[1])
@@ -78,12 +82,6 @@ def tune_damping(train: Completion, held_out: Completion) -> Damping:
 def rmse(predicted: np.ndarray, values: np.ndarray) -> float:
     """Root-mean-square error."""
     return float(np.sqrt(np.mean((predicted - values) ** 2)))
-
-
-def check_biases(biases: str) -> None:
-    """Refuse an unknown kind of biases."""
-    if biases not in BIASES:
-        raise InputError(f"biases must be one of {', '.join(BIASES)}; got {biases!r}.")
 
 
 def _damped_means(groups: np.ndarray, values: np.ndarray, size: int, damping: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 from operator import index
 
 import equinox as eqx
@@ -52,7 +53,7 @@ class DeepLinear(AbstractFactorization):
     def shapes(self, shape: Shape) -> list[tuple[int, ...]]:
         m, n = shape
         dims = [n, *self._hidden(shape), m]
-        return [(after, before) for before, after in zip(dims[:-1], dims[1:], strict=True)]
+        return [(after, before) for before, after in pairwise(dims)]
 
     def width(self, shape: Shape) -> int:
         return min(*shape, *self._hidden(shape))

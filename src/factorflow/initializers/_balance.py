@@ -1,6 +1,7 @@
 """Balanced factorization of a matrix."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def _padded(factor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _check_chain(shape: tuple[int, ...], shapes: Sequence[tuple[int, ...]]) -> None:
     ends = shapes[-1][0], shapes[0][1]
-    links = all(a[0] == b[1] for a, b in zip(shapes[:-1], shapes[1:], strict=True))
+    links = all(a[0] == b[1] for a, b in pairwise(shapes))
     if ends != tuple(shape) or not links:
         raise InputError(
             f"The factors {list(shapes)} do not chain to a matrix of shape {tuple(shape)}; "

@@ -170,5 +170,5 @@ def _check_scale(scale: float, scale_of: str) -> None:
         raise InputError(f'scale_of must be "product" or "layer"; got {scale_of!r}.')
     if not np.isscalar(scale) or not np.isreal(scale) or not 0 < scale < np.inf:
         raise InputError(
-            f"scale must be a positive finite number, as a start at zero never moves; got {scale!r}."
+            f"scale must be a positive finite number (a start at zero never moves); got {scale!r}."
         )

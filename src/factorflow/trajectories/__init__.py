@@ -30,6 +30,7 @@ from factorflow.trajectories._solution import Solution
 from factorflow.trajectories._status import Status
 from factorflow.trajectories._trajectory import (
     build_trajectory,
+    check_dimensions,
     load_trajectory,
     save_trajectory,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Solution",
     "Status",
     "build_trajectory",
+    "check_dimensions",
     "default_observables",
     "determinant_sign",
     "effective_rank",

@@ -50,7 +50,7 @@ def mean_squared_error(problem, entries: Entries = "all") -> Observable:
 
 def held_out_error(held_out) -> Observable:
     """Root-mean-square error on the entries of another completion problem of the same shape."""
-    function = _HeldOutError(held_out.rows, held_out.columns, held_out.values)
+    function = _HeldOutError(held_out.rows, held_out.columns, held_out.values, held_out.shape)
     text = "root-mean-square error on held-out entries"
     return Observable("held_out_error", function, units="value", description=text)
 
@@ -77,8 +77,14 @@ class _HeldOutError(eqx.Module):
     rows: np.ndarray | jax.Array
     columns: np.ndarray | jax.Array
     values: np.ndarray | jax.Array
+    shape: tuple[int, int] = eqx.field(static=True)
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
+        if snapshot.shape != self.shape:
+            raise InputError(
+                f"The held-out entries are of a matrix of shape {self.shape}, the run is of one "
+                f"of shape {snapshot.shape}; problem.split(fraction, seed) gives both in one shape."
+            )
         gap = snapshot.entries(self.rows, self.columns) - self.values
         return jnp.sqrt(jnp.mean(gap**2))
 

@@ -1,6 +1,7 @@
 """The quantities that a run can record, each a function of a snapshot."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -36,13 +37,13 @@ class Observable(eqx.Module):
 def train_loss() -> Observable:
     """The loss that the dynamics descends."""
     text = "mean over observations of half the squared residual"
-    return Observable("train_loss", _train_loss, description=text)
+    return Observable("train_loss", _train_loss, units="value^2", description=text)
 
 
 def train_error() -> Observable:
     """Mean squared residual over the observed entries, twice the loss."""
     text = "mean squared residual over the observed entries"
-    return Observable("train_error", _train_error, description=text)
+    return Observable("train_error", _train_error, units="value^2", description=text)
 
 
 def gradient_norm() -> Observable:
@@ -59,6 +60,7 @@ def singular_values(k: int | None = None) -> Observable:
         "singular_values",
         _Largest(k),
         ("component",),
+        units="value",
         description="singular values of the end-to-end matrix, descending",
     )
 
@@ -92,6 +94,7 @@ def schatten_norm(p: float, name: str | None = None) -> Observable:
     return Observable(
         name or f"schatten_{p:g}_norm",
         _Schatten(p),
+        units="value",
         description=f"Schatten-{p:g} {'norm' if p >= 1 else 'quasi-norm'} of the matrix",
     )
 
@@ -140,8 +143,7 @@ def _unbalancedness(snapshot: Snapshot) -> Array:
     if len(factors) == 1:
         return jnp.zeros(())
     gaps = [
-        jnp.linalg.norm(after.T @ after - before @ before.T)
-        for before, after in zip(factors[:-1], factors[1:], strict=True)
+        jnp.linalg.norm(after.T @ after - before @ before.T) for before, after in pairwise(factors)
     ]
     return jnp.max(jnp.stack(gaps))
 

@@ -10,6 +10,7 @@ from factorflow._errors import InputError
 from factorflow.trajectories import _observables as observables
 from factorflow.trajectories._against_truth import reconstruction_error
 from factorflow.trajectories._observables import Observable
+from factorflow.trajectories._trajectory import COORDINATES
 
 
 class AbstractSchedule(eqx.Module):
@@ -134,7 +135,7 @@ class Record(eqx.Module):
         Raises
         ------
         InputError
-            If two observables share a name.
+            If two observables share a name, or one has the name of a coordinate.
         """
         chosen = default_observables(problem) if self.observables is None else self.observables
         every = (*chosen, *self.extra)
@@ -142,6 +143,9 @@ class Record(eqx.Module):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise InputError(f"Two observables are named {min(twice)!r}; give one another name.")
+        taken = COORDINATES.keys() & names
+        if taken:
+            raise InputError(f"{min(taken)!r} is a coordinate; give the observable another name.")
         return every
 
 

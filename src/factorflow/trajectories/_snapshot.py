@@ -54,6 +54,11 @@ class Snapshot:
         """Singular values of the end-to-end matrix, descending, one for each unit of width."""
         return self.factorization.singular_values(self.factors)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(m, n)``."""
+        return jax.eval_shape(self.factorization.matrix, self.factors).shape
+
     def entries(self, rows: jax.Array, columns: jax.Array) -> jax.Array:
         """The entries ``W[rows, columns]``, without the matrix where the factors are thin."""
         if len(self.factors) == 1 or "matrix" in self.__dict__:

@@ -38,6 +38,8 @@ class Solution:
         The seed of the start.
     seconds
         Wall-clock time of the run, compilation included; in a batch, its share of the batch.
+    held_out_error
+        With early stopping, the root-mean-square error on the held-out entries at this point.
     state
         The whole state, which ``solve(..., resume=solution)`` goes on from.
     """
@@ -55,6 +57,7 @@ class Solution:
     seconds: float
     state: Any
     record_trajectory: Callable[[], xr.Dataset]
+    held_out_error: float | None = None
 
     @property
     def successful(self) -> bool:

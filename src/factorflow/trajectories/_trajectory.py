@@ -10,7 +10,7 @@ from factorflow._errors import InputError
 from factorflow._files import whole_file
 from factorflow.trajectories._observables import Observable
 
-_COORDINATES = {
+COORDINATES = {
     "time": "gradient-flow time; for a descent, step times learning rate",
     "step": "accepted steps so far",
     "n_gradients": "gradients evaluated so far, rejected steps and power iterations included",
@@ -25,13 +25,14 @@ def build_trajectory(
     Each record maps the names of the observables, and ``time``, ``step`` and ``n_gradients``, to
     numbers or arrays.
     """
+    check_dimensions(observables, {name: np.shape(seen) for name, seen in records[0].items()})
     variables = {
         observable.name: _variable(observable, [record[observable.name] for record in records])
         for observable in observables
     }
     coordinates = {
         name: ("record", np.array([record[name] for record in records]), {"description": text})
-        for name, text in _COORDINATES.items()
+        for name, text in COORDINATES.items()
     }
     return xr.Dataset(variables, coordinates, attributes)
 
@@ -65,14 +66,26 @@ def load_trajectory(path: str | Path) -> xr.Dataset:
         raise InputError(f"{path} cannot be read as a NetCDF trajectory: {error}") from error
 
 
+def check_dimensions(observables: Sequence[Observable], shapes: dict[str, tuple]) -> None:
+    """Refuse an observable that names more dimensions than its values have.
+
+    Raises
+    ------
+    InputError
+        Naming the observable.
+    """
+    for observable in observables:
+        given = len(shapes[observable.name])
+        if given < len(observable.dims):
+            raise InputError(
+                f"Observable {observable.name!r} names {len(observable.dims)} dimensions, but "
+                f"gives arrays of {given}."
+            )
+
+
 def _variable(observable: Observable, seen: Sequence[np.ndarray]) -> tuple:
     values = np.array(seen)
     unnamed = values.ndim - 1 - len(observable.dims)
-    if unnamed < 0:
-        raise InputError(
-            f"Observable {observable.name!r} names {len(observable.dims)} dimensions, but gives "
-            f"arrays of {values.ndim - 1}."
-        )
     extra = tuple(f"{observable.name}_dim_{axis}" for axis in range(unnamed))
     attributes = {"units": observable.units, "description": observable.description}
     return ("record", *observable.dims, *extra), values, attributes

@@ -1,0 +1,102 @@
+"""What the engine costs beside its own parts, as ratios within one run.
+
+1. One gradient (depth 3, 100x100, dense) against its six bare matrix products.
+2. A run with the default record against one without observables.
+3. Runs of a batch of 64 seeds against 64 single runs, at 4x4, 20x20 and 100x100.
+
+    python benchmarks/engine.py [--json FILE]
+"""
+
+import argparse
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from _clock import interleaved, median_ratio
+
+import factorflow as ff
+
+BATCHES = {4: (1, 12), 20: (2, 200), 100: (5, 2000)}  # size: rank, entries
+SEEDS = range(64)
+
+
+def problem_of(size: int) -> ff.Completion:
+    rank, n_observed = BATCHES[size]
+    truth = ff.datasets.low_rank(shape=(size, size), rank=rank, seed=0)
+    return ff.Completion.sample(truth, n_observed=n_observed, seed=0)
+
+
+def gradient_over_products() -> dict:
+    with jax.enable_x64(True):
+        network = ff.DeepLinear(3)
+        loss = problem_of(100).loss(network, "dense")
+        start = ff.Gaussian(0.5)(network, (100, 100), 0)
+        factors = tuple(map(jnp.asarray, start))
+        gradient = jax.jit(lambda factors: loss.gradient(factors))
+        products = jax.jit(_six_products)
+        seconds = interleaved(
+            {"gradient": lambda: gradient(factors), "products": lambda: products(factors)}, 2000
+        )
+    return {
+        "gradient_us": 1e6 * float(np.median(seconds["gradient"])),
+        "products_us": 1e6 * float(np.median(seconds["products"])),
+        "ratio": median_ratio(seconds["gradient"], seconds["products"]),
+    }
+
+
+def _six_products(factors):
+    """As many products of the same shapes as a gradient has, and nothing else."""
+    first, second, third = factors
+    left = third @ second
+    matrix = left @ first
+    back = third.T @ matrix
+    return left.T @ matrix, back @ second.T, matrix @ first.T
+
+
+def recorded_over_unrecorded() -> dict:
+    problem = problem_of(100)
+    cases = {
+        "recorded": lambda: ff.solve(problem, ff.DeepLinear(3)).factors,
+        "unrecorded": lambda: ff.solve(problem, ff.DeepLinear(3), record=ff.Record([])).factors,
+    }
+    seconds = interleaved(cases, 15)
+    return {
+        "recorded_s": float(np.median(seconds["recorded"])),
+        "unrecorded_s": float(np.median(seconds["unrecorded"])),
+        "ratio": median_ratio(seconds["recorded"], seconds["unrecorded"]),
+    }
+
+
+def batch_over_single(size: int) -> dict:
+    problem, network = problem_of(size), ff.DeepLinear(3)
+    cases = {
+        "batch": lambda: [s.factors for s in ff.solve_many(problem, network, seeds=SEEDS)],
+        "single": lambda: [ff.solve(problem, network, seed=seed).factors for seed in SEEDS],
+    }
+    seconds = interleaved(cases, 3)
+    return {
+        "size": size,
+        "batch_ms_per_run": 1e3 * float(np.median(seconds["batch"])) / len(SEEDS),
+        "single_ms_per_run": 1e3 * float(np.median(seconds["single"])) / len(SEEDS),
+        "ratio": median_ratio(seconds["batch"], seconds["single"]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    result = {
+        "gradient_over_six_products": gradient_over_products(),
+        "recorded_over_unrecorded": recorded_over_unrecorded(),
+        "batch_of_64_over_single": [batch_over_single(size) for size in BATCHES],
+    }
+    print(json.dumps(result, indent=2))
+    if arguments.json:
+        with open(arguments.json, "w") as file:
+            json.dump(result, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""The script ``factorflow``: its commands, and how a failure looks to a user."""
+
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from factorflow.cli._complete import complete
+from factorflow.cli._demo import demo
+from factorflow.cli._doctor import doctor
+from factorflow.cli._failures import plain_failures
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx):
+        with plain_failures():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(complete)
+app.command()(demo)
+app.command()(doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from factorflow import __version__
+
+        typer.echo(f"factorflow {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _factorflow(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Complete matrices by gradient flow on deep linear networks."""
+
+
+def main() -> None:
+    """Run the command line: the entry point of the script ``factorflow``."""
+    app(prog_name="factorflow")

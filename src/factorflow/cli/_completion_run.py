@@ -1,0 +1,157 @@
+"""The job of ``factorflow complete``: hold out, fit, compare, fit again on all that is known."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from factorflow._errors import FactorflowWarning
+from factorflow.cli._baselines import baselines, psnr
+from factorflow.cli._input import Image, Input
+from factorflow.cli._interrupts import Interrupts
+from factorflow.cli._method import Method
+from factorflow.cli._progress import FitProgress
+from factorflow.cli._test_entries import hold_out
+from factorflow.estimators import DeepMatrixCompletion, Effects, rmse
+from factorflow.problems import Completion
+from factorflow.trajectories import Status
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted estimator, its wall-clock seconds (compilation included) and its warnings."""
+
+    model: DeepMatrixCompletion
+    seconds: float
+    warnings: tuple[str, ...]
+
+    @property
+    def status(self) -> tuple[str, str]:
+        """Name and sentence of how the last run of the fit ended."""
+        solution = self.model.solution_
+        if solution is None:
+            return "NOTHING_LEFT", "The biases fit every entry; nothing was left for the flow."
+        return solution.status.name, solution.status.sentence
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished or interrupted job.
+
+    ``fit`` is that of the training entries ``train``; ``final`` that of all observed entries,
+    which is ``fit`` where none were held out, and None where nobody asked for it or the job was
+    interrupted before its end.
+    """
+
+    source: Input
+    method: Method
+    train: Completion
+    test: Completion | None
+    fit: Fit
+    baselines: dict[str, Effects]
+    final: Fit | None
+    interrupted: bool
+
+    @cached_property
+    def errors(self) -> dict[str, float]:
+        """RMSE on the test entries, of the fit (``factorflow``) and of each baseline."""
+        if self.test is None:
+            return {}
+        rows, columns = self.test.rows, self.test.columns
+        predicted = {"factorflow": self.fit.model.predict(rows, columns)}
+        predicted |= {name: model.at(rows, columns) for name, model in self.baselines.items()}
+        if self.is_image:  # as every output image is
+            predicted = {name: np.clip(values, 0, 1) for name, values in predicted.items()}
+        return {name: rmse(values, self.test.values) for name, values in predicted.items()}
+
+    @property
+    def psnr(self) -> dict[str, float]:
+        """PSNR in decibels on the test pixels of an image, by the names of ``errors``."""
+        return {name: psnr(error) for name, error in self.errors.items()} if self.is_image else {}
+
+    @property
+    def is_image(self) -> bool:
+        return isinstance(self.source.layout, Image)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings of the fits, those of the last one as they are."""
+        if self.final is self.fit or self.test is None:
+            return self.fit.warnings
+        of_first = tuple(f"In the fit without the test entries: {t}" for t in self.fit.warnings)
+        return of_first + (() if self.final is None else self.final.warnings)
+
+    def completed(self) -> np.ndarray:
+        """The matrix of the last finished fit with all observed entries as they are."""
+        fit = self.fit if self.final is None else self.final
+        matrix = fit.model.reconstruct()
+        problem = self.source.problem
+        matrix[problem.rows, problem.columns] = problem.values
+        return matrix
+
+
+def run(
+    source: Input,
+    method: Method,
+    test_fraction: float | None,
+    needs_output: bool,
+    interrupts: Interrupts,
+    progress: FitProgress,
+) -> Outcome:
+    """Do the job; an interrupt in a flow ends it with what there is.
+
+    Raises
+    ------
+    InputError
+        If the method and the entries do not fit together.
+    """
+    train, test = hold_out(source, test_fraction, method.seed)
+    everything = test is None or source.truth is not None
+    final = None
+    progress.begin(f"Fitting {train.n_observed:,} entries ({method.told})")
+    fit = _fitted(train, method, interrupts, progress)
+    if everything:
+        final = fit
+    elif needs_output and not interrupts.asked:
+        progress.begin(f"Fitting all {source.problem.n_observed:,} entries for the output")
+        final = _fitted(_bare(source.problem), method, interrupts, progress)
+    beaten = {}
+    if test is not None:
+        beaten = baselines(train, fit.model.validation_fraction, method.seed)
+    interrupted = interrupts.asked
+    return Outcome(
+        source, method, train, test, fit, beaten, None if interrupted else final, interrupted
+    )
+
+
+def _fitted(
+    problem: Completion, method: Method, interrupts: Interrupts, progress: FitProgress
+) -> Fit:
+    def look(seen: dict) -> None:
+        progress(seen)
+        interrupts.between_steps(seen)
+
+    model = estimator(method, look)
+    began = perf_counter()
+    with warnings.catch_warnings(record=True) as caught, interrupts.flow():
+        warnings.simplefilter("always", FactorflowWarning)
+        model.fit(problem)
+    seconds = perf_counter() - began
+    texts = [str(each.message) for each in caught if each.category is FactorflowWarning]
+    told = (Status.INTERRUPTED.sentence, Status.GRADIENT_LIMIT.sentence)
+    return Fit(model, seconds, tuple(text for text in texts if text not in told))
+
+
+def estimator(method: Method, progress: Callable[[dict], None] | None) -> DeepMatrixCompletion:
+    """The estimator of a method."""
+    settings: dict[str, Any] = asdict(method)
+    seed = settings.pop("seed")
+    return DeepMatrixCompletion(**settings, random_state=seed, progress=progress)
+
+
+def _bare(problem: Completion) -> Completion:
+    return Completion(problem.shape, problem.rows, problem.columns, problem.values)

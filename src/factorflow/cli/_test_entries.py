@@ -1,0 +1,65 @@
+"""The test entries: known, and never shown to a fit."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from factorflow._errors import InputError
+from factorflow._random import stream
+from factorflow.cli._input import Image, Input
+from factorflow.problems import Completion
+
+DEFAULT_FRACTION = 0.1
+
+
+def hold_out(
+    source: Input, fraction: float | None, seed: int
+) -> tuple[Completion, Completion | None]:
+    """Training entries, and test entries if there are any, both without labels and truth.
+
+    The test entries are the hidden pixels of an image, else a random share of the observed
+    entries: ``split(fraction, seed)``, or of an image whole pixels, drawn from the stream
+    ``(seed, "image", "test")``, since a missing pixel misses all its colours.
+
+    Raises
+    ------
+    InputError
+        If there are too few entries to hold any out.
+    """
+    given = source.problem
+    problem = Completion(given.shape, given.rows, given.columns, given.values)
+    if source.truth is not None:
+        return problem, Completion.from_array(source.truth, observed=~problem.observed)
+    fraction = DEFAULT_FRACTION if fraction is None else fraction
+    if fraction == 0:
+        return problem, None
+    if problem.n_observed < 2:
+        raise InputError(
+            f"{source.source} has one observed entry, which cannot be tested on too; "
+            "give --test-fraction 0."
+        )
+    if isinstance(source.layout, Image):
+        return _split_pixels(problem, source.layout, fraction, seed)
+    return problem.split(fraction, seed)
+
+
+def _split_pixels(
+    problem: Completion, layout: Image, fraction: float, seed: int
+) -> tuple[Completion, Completion | None]:
+    pixels = problem.rows * layout.width + problem.columns % layout.width
+    known = np.unique(pixels)
+    if len(known) < 2:
+        raise InputError("One pixel cannot be tested on too; give --test-fraction 0.")
+    count = min(max(round(fraction * len(known)), 1), len(known) - 1)
+    chosen = stream(seed, "image", "test").choice(known, count, replace=False)
+    tested = np.isin(pixels, chosen)
+    return _part(problem, ~tested), _part(problem, tested)
+
+
+def _part(problem: Completion, kept: np.ndarray) -> Completion:
+    return replace(
+        problem,
+        rows=problem.rows[kept],
+        columns=problem.columns[kept],
+        values=problem.values[kept],
+    )

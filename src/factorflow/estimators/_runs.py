@@ -1,0 +1,183 @@
+"""Runs of a dynamics on the values less their biases."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from factorflow._errors import FactorflowWarning
+from factorflow._x64 import double_precision
+from factorflow.dynamics import AbstractDynamics, EarlyStopping, Stop, solve
+from factorflow.estimators._effects import Effects, rmse
+from factorflow.estimators._table import Table
+from factorflow.factorizations import DeepLinear
+from factorflow.initializers import AbstractInitializer
+from factorflow.problems import Completion
+from factorflow.trajectories import EverySteps, Record, Solution, Status
+
+_NOTHING = 1e-12  # share of the largest value below which residuals are rounding
+_POWERS = {
+    "singular_values": 1,
+    "nuclear_norm": 1,
+    "held_out_error": 1,
+    "train_error": 2,
+    "train_loss": 2,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs of one fit share."""
+
+    factorization: DeepLinear
+    dynamics: AbstractDynamics
+    init: AbstractInitializer
+    seed: int
+    max_gradients: int | None
+    progress: Callable[[dict], None] | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """The outcome of a run.
+
+    Attributes
+    ----------
+    table
+        The fit, in the units of the values.
+    unit
+        Root mean square of the values less their biases, by which the solution's values are
+        divided.
+    solution
+        None where the biases left nothing to fit.
+    validation_error
+        Root-mean-square error on held-out entries; None without any.
+    """
+
+    table: Table
+    unit: float
+    solution: Solution | None = None
+    validation_error: float | None = None
+
+    @property
+    def n_gradients(self) -> int:
+        return 0 if self.solution is None else self.solution.n_gradients or 0
+
+    @property
+    def effective_rank(self) -> float:
+        return 0.0 if self.solution is None else self.solution.effective_rank
+
+    @property
+    def interrupted(self) -> bool:
+        return self.solution is not None and self.solution.status is Status.INTERRUPTED
+
+    def path(self) -> xr.Dataset:
+        """What was recorded on the way, in the units of the values."""
+        if self.solution is None:
+            return xr.Dataset()
+        trajectory = self.solution.trajectory
+        scaled = {
+            name: trajectory[name].copy(data=trajectory[name].values * self.unit**power)
+            for name, power in _POWERS.items()
+            if name in trajectory
+        }
+        return trajectory.drop_vars("gradient_norm", errors="ignore").assign(scaled)
+
+
+def run(
+    settings: Settings,
+    problem: Completion,
+    effects: Effects,
+    train_error: float,
+    early_stopping: EarlyStopping | None = None,
+) -> Run:
+    """Fit what effects leave of the values, to a train error relative to its mean square.
+
+    Parameters
+    ----------
+    settings
+        What all runs share.
+    problem
+        The values, biases included.
+    effects
+        The biases.
+    train_error
+        Where the run ends.
+    early_stopping
+        Entries of the same kind as the problem's, to end by; in the units of the values.
+    """
+    residuals = _residuals(problem, effects)
+    unit = float(np.sqrt(np.mean(residuals**2)))
+    if unit <= _NOTHING * float(np.abs(problem.values).max()):
+        return Run(_nothing(problem, effects), unit=0.0)
+    early = None
+    if early_stopping is not None:
+        early = _normalized(early_stopping, effects, unit)
+    solution = solve(
+        _with_values(problem, residuals / unit),
+        settings.factorization,
+        settings.dynamics,
+        init=settings.init,
+        seed=settings.seed,
+        stop=Stop(train_error=train_error, n_gradients=settings.max_gradients),
+        record=Record(schedule=EverySteps(stride=4 if early is None else 1)),
+        early_stopping=early,
+        progress=settings.progress,
+    )
+    _warn_of_end(solution, settings.max_gradients)
+    left, right = _halves(solution)
+    table = Table(effects, unit * left, right, solution.train_error * unit**2)
+    if early_stopping is None:
+        return Run(table, unit, solution)
+    return Run(table, unit, solution, _error_on(early_stopping.held_out, table))
+
+
+def _normalized(early: EarlyStopping, effects: Effects, unit: float) -> EarlyStopping:
+    values = _residuals(early.held_out, effects) / unit
+    return EarlyStopping(_with_values(early.held_out, values), early.patience)
+
+
+def _residuals(problem: Completion, effects: Effects) -> np.ndarray:
+    return problem.values - effects.at(problem.rows, problem.columns)
+
+
+def _with_values(problem: Completion, values: np.ndarray) -> Completion:
+    """Without the truth: that is in other units, and not less the biases."""
+    return replace(problem, values=values, truth=None)
+
+
+def _nothing(problem: Completion, effects: Effects) -> Table:
+    m, n = problem.shape
+    return Table(effects, np.zeros((m, 1)), np.zeros((1, n)), 0.0)
+
+
+def _error_on(held_out: Completion, table: Table) -> float:
+    return rmse(table.at(held_out.rows, held_out.columns), held_out.values)
+
+
+def _halves(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
+    """``left`` and ``right`` of the fitted matrix."""
+    factors: Any = solution.factors
+    if len(factors) > 1:
+        with double_precision():
+            left, right = solution.factorization.halves(factors)
+            return np.array(left), np.array(right)
+    matrix, (m, n) = factors[0], solution.shape
+    return (matrix, np.eye(n)) if n <= m else (np.eye(m), matrix)
+
+
+def _warn_of_end(solution: Solution, max_gradients: int | None) -> None:
+    mends = {
+        Status.GRADIENT_LIMIT: f" Raise max_gradients ({max_gradients}) to let it go on.",
+        Status.INTERRUPTED: "",
+    }
+    if solution.status in mends:
+        warnings.warn(
+            f"{solution.status.sentence} It stands at a train error of {solution.train_error:.2g} "
+            f"of the mean square.{mends[solution.status]}",
+            FactorflowWarning,
+            stacklevel=5,
+        )
