@@ -9,6 +9,7 @@
 
 import argparse
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +75,7 @@ def batch_over_single(size: int) -> dict:
         "batch": lambda: [s.factors for s in ff.solve_many(problem, network, seeds=SEEDS)],
         "single": lambda: [ff.solve(problem, network, seed=seed).factors for seed in SEEDS],
     }
-    seconds = interleaved(cases, 3)
+    seconds = interleaved(cases, 5 if size < 100 else 1)
     return {
         "size": size,
         "batch_ms_per_run": 1e3 * float(np.median(seconds["batch"])) / len(SEEDS),
@@ -83,16 +84,21 @@ def batch_over_single(size: int) -> dict:
     }
 
 
+CASES = {
+    "gradient_over_six_products": gradient_over_products,
+    "recorded_over_unrecorded": recorded_over_unrecorded,
+    **{f"batch_of_64_over_single_{n}": partial(batch_over_single, n) for n in BATCHES},
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    result = {
-        "gradient_over_six_products": gradient_over_products(),
-        "recorded_over_unrecorded": recorded_over_unrecorded(),
-        "batch_of_64_over_single": [batch_over_single(size) for size in BATCHES],
-    }
-    print(json.dumps(result, indent=2))
+    result: dict = {}
+    for name, case in CASES.items():
+        result[name] = case()
+        print(name, json.dumps(result[name]), flush=True)
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump(result, file, indent=2)

@@ -27,7 +27,9 @@ def one_seed(seed: int) -> dict:
     shallow = ff.solve(problem, ff.DeepLinear(2), **start)
     tight = ff.GradientFlow(diffrax.Dopri8(), rtol=1e-9, atol=1e-12)
     reference = ff.solve(problem, ff.DeepLinear(3), tight, **start)
-    counts = [np.bincount(places, minlength=100).min() for places in (problem.rows, problem.columns)]
+    counts = [
+        np.bincount(places, minlength=100).min() for places in (problem.rows, problem.columns)
+    ]
     return {
         "seed": seed,
         "recoverable": bool(min(counts) >= FEWEST),

@@ -22,10 +22,11 @@ def test_in_a_terminal_it_moves(monkeypatch, capsys):
         progress.begin("Fitting 9 entries")
         progress(SEEN | {"held_out_error": 0.5, "effective_rank": 2.345})
         progress(SEEN | {"step": 9})
-    assert "step 9, train error 0.25, held-out error 0.5, effective rank 2.3" in (
-        capsys.readouterr().err
-    )
+    shown = capsys.readouterr().err
+    assert "Fitting 9 entries ..." in shown
+    assert "step 9, train 0.25, held-out 0.5, effective rank 2.3" in shown
 
 
 def test_what_is_told():
-    assert _told(SEEN) == "step 8, train error 0.25"
+    assert _told(SEEN | {"step": 0}) == "compiling"
+    assert _told(SEEN) == "step 8, train 0.25"

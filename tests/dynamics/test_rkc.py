@@ -165,6 +165,29 @@ def test_other_solvers_and_rkc_meet_within_tolerance():
     )
 
 
+def test_the_interpolant_joins_both_ends_with_the_slopes_of_the_field():
+    start, h = tuple(map(jnp.asarray, PENDULUM_START)), jnp.asarray(0.7)
+    y1, _, dense, state, _ = one_step(RKC(), pendulum, start, h)
+    path = RKC().interpolation_cls(t0=jnp.zeros(()), t1=h, **dense)
+    for time, y in ((jnp.zeros(()), start), (h, y1)):
+        found, slope = jax.jvp(path.evaluate, (time,), (jnp.ones(()),))
+        np.testing.assert_allclose(found, y, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(slope, pendulum(time, y, None), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(state.slope, pendulum(h, y1, None), rtol=1e-12)
+
+
+def test_after_a_jump_the_slope_is_taken_anew():
+    start, h = jnp.ones(4), jnp.asarray(1e-2)
+    before, after = (diffrax.ODETerm(lambda t, y, args, c=c: c * stiff(t, y, args)) for c in (1, 3))
+    stale, fresh = (RKC().init(terms, 0.0, h, start, None) for terms in (before, after))
+    jumped = RKC().step(after, jnp.zeros(()), h, start, None, stale, jnp.asarray(True))
+    # The direction of the power iteration is carried; only the slope is stale.
+    kept = eqx.tree_at(lambda state: state.slope, stale, fresh.slope)
+    plain = RKC().step(after, jnp.zeros(()), h, start, None, kept, jnp.asarray(False))
+    np.testing.assert_allclose(jumped[0], plain[0], rtol=1e-12)
+    assert int(jumped[3].n_evaluations) == int(plain[3].n_evaluations) + 1
+
+
 def test_the_error_follows_the_tolerance():
     exact = pendulum_reference(np.array([10.0]))[:, 0]
     errors = [

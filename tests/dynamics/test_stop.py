@@ -103,7 +103,7 @@ def test_a_start_that_meets_the_stop_is_the_end(name):
 @pytest.mark.parametrize("name", ["train_error", "gradient_norm", "time", "n_gradients"])
 @pytest.mark.parametrize("value", [0, -1, np.nan])
 def test_a_stop_that_cannot_be(name, value):
-    with pytest.raises(InputError, match=rf"Stop\({name}=...\) must be positive; got"):
+    with pytest.raises(InputError, match=rf"Stop\({name}=...\) must be a positive number; got"):
         Stop(**{name: value})
 
 

@@ -58,8 +58,6 @@ class Member:
         permuted as those of the data are; None where held-out cells are drawn by position.
     random
         Whether ``random_state`` has an effect.
-    pickles
-        Whether a fit can be written to a file.
     affine
         Whether a constant that is added to the values comes back unchanged.
     """
@@ -70,7 +68,6 @@ class Member:
     permuted: Callable | None = None
     random: bool = True
     affine: bool = True
-    pickles: bool = True
 
     def make(self, **parameters):
         return clone(self.model).set_params(**parameters)
@@ -79,9 +76,7 @@ class Member:
 _DESCENT = GradientDescent(1.0)
 
 MEMBERS = [
-    Member(
-        "interpolate", DeepMatrixCompletion(stop="interpolate"), 1e-6, permuted=_start_permuted
-    ),
+    Member("interpolate", DeepMatrixCompletion(stop="interpolate"), 1e-6, permuted=_start_permuted),
     Member(
         "depth 3, no biases",
         DeepMatrixCompletion(3, stop="interpolate", biases="none"),
@@ -94,10 +89,8 @@ MEMBERS = [
         DeepMatrixCompletion(stop="interpolate", dynamics=_DESCENT, tol=1e-5),
         1e-5,
         permuted=_start_permuted,
-        pickles=False,
     ),
     Member("validation", DeepMatrixCompletion(validation_fraction=0.05)),
-    Member("no refit", DeepMatrixCompletion(validation_fraction=0.05, refit=False)),
     Member("rows+columns", DeepMatrixCompletion(biases="rows+columns")),
 ]
 

@@ -112,13 +112,13 @@ def run(
     train, test = hold_out(source, test_fraction, method.seed)
     everything = test is None or source.truth is not None
     final = None
-    progress.begin(f"Fitting {train.n_observed:,} entries ({method.told})")
-    fit = _fitted(train, method, interrupts, progress)
+    title = f"Fitting {train.n_observed:,} entries ({method.told})"
+    fit = _fitted(title, train, method, interrupts, progress)
     if everything:
         final = fit
     elif needs_output and not interrupts.asked:
-        progress.begin(f"Fitting all {source.problem.n_observed:,} entries for the output")
-        final = _fitted(_bare(source.problem), method, interrupts, progress)
+        title = f"Fitting all {source.problem.n_observed:,} entries for the output"
+        final = _fitted(title, _bare(source.problem), method, interrupts, progress)
     beaten = {}
     if test is not None:
         beaten = baselines(train, fit.model.validation_fraction, method.seed)
@@ -129,7 +129,11 @@ def run(
 
 
 def _fitted(
-    problem: Completion, method: Method, interrupts: Interrupts, progress: FitProgress
+    title: str,
+    problem: Completion,
+    method: Method,
+    interrupts: Interrupts,
+    progress: FitProgress,
 ) -> Fit:
     def look(seen: dict) -> None:
         progress(seen)
@@ -139,6 +143,7 @@ def _fitted(
     began = perf_counter()
     with warnings.catch_warnings(record=True) as caught, interrupts.flow():
         warnings.simplefilter("always", FactorflowWarning)
+        progress.begin(title)
         model.fit(problem)
     seconds = perf_counter() - began
     texts = [str(each.message) for each in caught if each.category is FactorflowWarning]

@@ -49,7 +49,6 @@ def complete_matrix(seed: int, interrupts: Interrupts, progress: FitProgress) ->
     problem = Completion.sample(low_rank(SHAPE, RANK, seed=seed), N_OBSERVED, seed=seed)
     solutions = {}
     for depth in DEPTHS:
-        progress.begin(f"Completing the matrix at depth {depth}")
         solutions[depth] = _solved(problem, depth, seed, interrupts, progress)
     return MatrixDemo(problem, solutions)
 
@@ -60,6 +59,7 @@ def _solved(problem, depth: int, seed: int, interrupts: Interrupts, progress: Fi
         interrupts.between_steps(seen)
 
     with interrupts.flow():
+        progress.begin(f"Completing the matrix at depth {depth}")
         solution = solve(
             problem,
             DeepLinear(depth),

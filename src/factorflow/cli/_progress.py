@@ -7,10 +7,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
 class FitProgress:
-    """A moving line in a terminal, else one line when a fit begins.
+    """A line when a fit begins, and in a terminal below it one that moves.
 
-    The errors are those of the flow, relative to the values less their biases: the train error
-    starts at 1.
+    The errors are those of the flow, on values less their biases and of mean square 1.
     """
 
     def __init__(self):
@@ -37,10 +36,12 @@ class FitProgress:
         """Name the fit that begins."""
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
-        self._title, self._seen = text, {}
-        self._task = self._progress.add_task(text, total=None)
-        if not self._terminal:
+        if self._terminal:
+            self._progress.console.print(f"{text} ...", markup=False, highlight=False)
+        else:
             print(f"{text} ...", file=sys.stderr, flush=True)
+        self._seen = {}
+        self._task = self._progress.add_task("compiling", total=None)
 
     def __call__(self, seen: dict) -> None:
         """Take in what :func:`solve` tells."""
@@ -49,13 +50,15 @@ class FitProgress:
         if seen["step"] < self._seen.get("step", 0):  # the fit of all entries begins anew
             self._seen = {}
         self._seen |= seen
-        self._progress.update(self._task, description=f"{self._title}: {_told(self._seen)}")
+        self._progress.update(self._task, description=_told(self._seen))
 
 
 def _told(seen: dict) -> str:
-    parts = [f"step {seen['step']}", f"train error {seen['train_error']:.3g}"]
+    if seen["step"] == 0:
+        return "compiling"
+    parts = [f"step {seen['step']}", f"train {seen['train_error']:.3g}"]
     if "held_out_error" in seen:
-        parts.append(f"held-out error {float(seen['held_out_error']):.4g}")
+        parts.append(f"held-out {float(seen['held_out_error']):.4g}")
     if "effective_rank" in seen:
         parts.append(f"effective rank {float(seen['effective_rank']):.1f}")
     return ", ".join(parts)

@@ -43,10 +43,10 @@ class Engine:
     loss_axis: int | None = None
 
     def init(self, factors: Sequence[np.ndarray]) -> State:
-        factors = tuple(jnp.asarray(factor) for factor in factors)
+        placed = tuple(jnp.asarray(factor) for factor in factors)
         if self.batch is None:
-            return _init(self.dynamics, self.thresholds, self.interpolates, self.loss, factors)
-        arguments = (self.dynamics, self.thresholds, self.interpolates, self.loss, factors)
+            return _init(self.dynamics, self.thresholds, self.interpolates, self.loss, placed)
+        arguments = (self.dynamics, self.thresholds, self.interpolates, self.loss, placed)
         return _init_batch(*arguments, self.loss_axis)
 
     def advance(self, state: State, until: Until) -> State:
@@ -71,8 +71,14 @@ class Engine:
 
 
 def _init_one(dynamics, thresholds, interpolates, loss, factors) -> State:
-    state = jax.tree.map(jnp.asarray, dynamics.init(loss, factors, interpolates))
+    state = jax.tree.map(_settled, dynamics.init(loss, factors, interpolates))
     return eqx.tree_at(lambda s: s.status, state, thresholds.judge(state))
+
+
+def _settled(leaf) -> Array:
+    """An array of a fixed type, as every later state has: else the loop compiles twice."""
+    array = jnp.asarray(leaf)
+    return jnp.asarray(array, array.dtype)
 
 
 def _advance_one(dynamics, thresholds, until, loss, state) -> State:

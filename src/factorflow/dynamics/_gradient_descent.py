@@ -1,5 +1,6 @@
 """Gradient descent by any Optax transformation."""
 
+from functools import cache
 from typing import Any
 
 import equinox as eqx
@@ -8,6 +9,7 @@ import optax
 
 from factorflow._errors import InputError
 from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._tree import norm
 from factorflow.trajectories import Status
 
 
@@ -37,7 +39,7 @@ class GradientDescent(AbstractDynamics):
     """
 
     learning_rate: float
-    transformation: optax.GradientTransformation = eqx.field(static=True)
+    transformation: optax.GradientTransformation | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -49,32 +51,42 @@ class GradientDescent(AbstractDynamics):
         if learning_rate is not None and not learning_rate > 0:
             raise InputError(f"learning_rate must be positive; got {learning_rate!r}.")
         self.learning_rate = 1.0 if learning_rate is None else float(learning_rate)
-        self.transformation = transformation or optax.sgd(self.learning_rate)
+        self.transformation = transformation
+
+    @property
+    def _transformation(self) -> optax.GradientTransformation:
+        return self.transformation or _plain(self.learning_rate)
 
     def init(self, loss, factors, interpolates):
         value, gradient = loss.value_and_gradient(factors)
-        memory = self.transformation.init(factors)
+        memory = self._transformation.init(factors)
         zero = jnp.zeros((), int)
         start = State(
-            factors, value, optax.global_norm(gradient), jnp.zeros(()), zero, zero + 1,
+            factors, value, norm(gradient), jnp.zeros(()), zero, zero + 1,
             zero + Status.RUNNING.code, (gradient, memory),
         )  # fmt: skip
         return _judged(start)
 
     def step(self, loss, state, end):
         gradient, memory = state.inner
-        updates, memory = self.transformation.update(gradient, memory, state.factors)
+        updates, memory = self._transformation.update(gradient, memory, state.factors)
         factors: Any = optax.apply_updates(state.factors, updates)
         value, gradient = loss.value_and_gradient(factors)
         step = state.step + 1
         after = State(
-            factors, value, optax.global_norm(gradient), step * self.learning_rate, step,
+            factors, value, norm(gradient), step * self.learning_rate, step,
             state.n_gradients + 1, state.status, (gradient, memory),
         )  # fmt: skip
         return _judged(after)
 
     def at(self, loss, state, time):
         return state
+
+
+@cache
+def _plain(learning_rate: float) -> optax.GradientTransformation:
+    """One object for one learning rate: compiled code knows it again."""
+    return optax.sgd(learning_rate)
 
 
 def _judged(state: State) -> State:

@@ -11,13 +11,14 @@ from jax import Array
 from factorflow._errors import InputError
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._rkc import RKC, RKCState
+from factorflow.dynamics._tree import norm
 from factorflow.trajectories import Status
 
 _REJECTIONS_ALLOWED = 100
 
 
 class _Inner(eqx.Module):
-    next_time: Array
+    next_time: Any
     atol: Array
     solver_state: Any
     controller_state: Any
@@ -45,7 +46,9 @@ class GradientFlow(AbstractDynamics):
     residual. With RKC every gradient is counted, also those of rejected steps, of the power
     iterations and of the choice of the first step. ``gradient_norm`` is exact with RKC; with
     another solver it is the mean slope of the last step. Implicit solvers do not tell how often
-    they evaluate the gradient: ``n_gradients`` is then None.
+    they evaluate the gradient: ``n_gradients`` is then None, no limit on it holds, and a stop by
+    time is wise. An explicit solver such as Tsit5 jitters at its limit of stability once a rank is
+    found, at a train error of about its tolerance: to go below, give it a smaller ``rtol``.
 
     Raises
     ------
@@ -74,7 +77,7 @@ class GradientFlow(AbstractDynamics):
 
     def init(self, loss, factors, interpolates):
         terms = _flow(loss)
-        start, order = jnp.zeros(()), self.solver.error_order(terms)
+        start, order = jnp.zeros(()), self._error_order(terms)
         atol = jnp.asarray(self._start_atol(factors) if self.atol is None else self.atol)
         next_time, controller_state = self._controller(atol).init(
             terms, start, jnp.inf, factors, None, None, self.solver.func, order
@@ -94,7 +97,7 @@ class GradientFlow(AbstractDynamics):
         state = State(
             factors=factors,
             train_loss=value,
-            gradient_norm=_norm(gradient),
+            gradient_norm=norm(gradient),
             time=start,
             step=zero,
             # One for the value above, two for the choice of the first step.
@@ -117,7 +120,7 @@ class GradientFlow(AbstractDynamics):
             candidate,
             None,
             _nan_to_inf(error),
-            self.solver.error_order(terms),
+            self._error_order(terms),
             inner.controller_state,
         )
         kept = State(
@@ -153,7 +156,7 @@ class GradientFlow(AbstractDynamics):
         start = state.inner.last_start
         path = self.solver.interpolation_cls(t0=start, t1=state.time, **state.inner.dense)
         factors, slope = jax.jvp(path.evaluate, (time,), (jnp.ones(()),))
-        between = (factors, loss(factors), _norm(slope), time)
+        between = (factors, loss(factors), norm(slope), time)
         inside = (start < time) & (time < state.time)
         ended = (state.factors, state.train_loss, state.gradient_norm, time)
         chosen = jax.tree.map(lambda a, b: jnp.where(inside, a, b), between, ended)
@@ -168,16 +171,19 @@ class GradientFlow(AbstractDynamics):
         if finder is None or isinstance(finder.rtol, int | float):
             return self.solver
         atol = self.rtol if self.atol is None else self.atol
-        norm = self._controller(atol).norm
-        ours = diffrax.VeryChord(rtol=self.rtol, atol=atol, norm=norm)
+        judge: Any = self._controller(atol).norm
+        ours = diffrax.VeryChord(rtol=self.rtol, atol=atol, norm=judge)
         return eqx.tree_at(lambda s: s.root_finder, self.solver, ours)
+
+    def _error_order(self, terms) -> Any:
+        return self.solver.error_order(terms)
 
     def _controller(self, atol) -> diffrax.PIDController:
         return diffrax.PIDController(rtol=self.rtol, atol=atol)
 
     def _start_atol(self, factors) -> Array:
         size = sum(leaf.size for leaf in factors)
-        return self.rtol * jnp.maximum(_norm(factors) / jnp.sqrt(size), 1e-300)
+        return self.rtol * jnp.maximum(norm(factors) / jnp.sqrt(size), 1e-300)
 
     def _empty_dense(self, terms, factors, solver_state):
         """Zeros of the structure that a step hands over for its dense output."""
@@ -196,14 +202,15 @@ class GradientFlow(AbstractDynamics):
         if isinstance(before, RKCState):
             return after.n_evaluations - before.n_evaluations
         if isinstance(self.solver, diffrax.AbstractERK):
-            return self.solver.tableau.num_stages - int(self.solver.tableau.fsal)
+            tableau: Any = self.solver.tableau
+            return tableau.num_stages - int(tableau.fsal)
         return 0
 
     def _gradient_norm(self, state, candidate, t1, solver_state):
         if isinstance(solver_state, RKCState):
-            return _norm(solver_state.slope)
+            return norm(solver_state.slope)
         moved = jax.tree.map(jnp.subtract, candidate, state.factors)
-        return _norm(moved) / (t1 - state.time)
+        return norm(moved) / (t1 - state.time)
 
 
 def _flow(loss) -> diffrax.ODETerm:
@@ -215,10 +222,6 @@ def _judged(state: State) -> State:
     status = jnp.where(stuck, Status.STALLED.code, state.status)
     status = jnp.where(jnp.isfinite(state.train_loss), status, Status.DIVERGED.code)
     return eqx.tree_at(lambda s: s.status, state, status)
-
-
-def _norm(tree) -> Array:
-    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)))
 
 
 def _nan_to_inf(tree):

@@ -1,6 +1,7 @@
 """RMSprop with one scalar for all parameters, as an Optax transformation."""
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ class GroupRMSPropState(NamedTuple):
     mean_square: Array
 
 
+@lru_cache(maxsize=64)  # one object for one setting: compiled code knows it again
 def group_rmsprop(
     learning_rate: float, decay: float = 0.99, eps: float = 1e-6
 ) -> optax.GradientTransformation:
@@ -39,7 +41,7 @@ def group_rmsprop(
     def init(params) -> GroupRMSPropState:
         return GroupRMSPropState(jnp.zeros((), int), jnp.zeros(()))
 
-    def update(updates, state: GroupRMSPropState, params=None):
+    def update(updates, state: Any, params=None):
         square = sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(updates))
         count = state.count + 1
         mean_square = decay * state.mean_square + (1 - decay) * square

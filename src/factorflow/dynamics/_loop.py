@@ -69,7 +69,7 @@ def _record_the_rest(engine, state, recorder, progress) -> None:
     while recorder.records and (time := _due(recorder, state)[1]) < end:
         _record(engine, state, recorder, progress, time)
     if not _is_recorded(state, recorder):
-        recorder.add(engine.observe(state))
+        recorder.add(engine.observe(state), last=True)
 
 
 def _report(state: State, progress: Progress | None, observed: dict | None = None) -> None:

@@ -23,18 +23,29 @@ class Recorder:
         self.records: list[dict[str, np.ndarray]] = []
         self._stride = getattr(schedule, "stride", 1)
 
-    def add(self, record: dict[str, np.ndarray]) -> None:
-        """Keep a record; where there are too many, thin them and stretch the stride."""
+    def add(self, record: dict[str, np.ndarray], *, last: bool = False) -> None:
+        """Keep a record; where there are too many, thin them and stretch the stride.
+
+        A record that is not on the wider grid goes too, unless it is the last one.
+        """
         if not self.records:
             check_dimensions(self.observables, {k: seen.shape[1:] for k, seen in record.items()})
         if not isinstance(self.schedule, AtTimes) and len(self.records) >= self.schedule.at_most:
             self.records = self.records[::2]
             self._stride *= 2
+            if not last and (int(record["step"].max()) - self._first) % self._stride:
+                return
         self.records.append(record)
 
     def next_due(self, step: int, time: float) -> tuple[int | None, float | None]:
         """The step or the time of the next record."""
-        return self.schedule.next_after(step, time, self._stride)
+        steps, moment = self.schedule.next_after(step - self._first, time, self._stride)
+        return None if steps is None else self._first + steps, moment
+
+    @property
+    def _first(self) -> int:
+        """Step of the first record, where the grid starts."""
+        return int(self.records[0]["step"].max())
 
     def trajectory(self, run: int, attributes: dict) -> xr.Dataset:
         """The records of one run, up to its end."""

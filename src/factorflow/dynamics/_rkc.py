@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from factorflow.dynamics._tree import norm
+
 _DAMPING = 2 / 13
 
 
@@ -19,7 +21,7 @@ class RKCState(eqx.Module):
     vector: Any  # unit vector near the dominant eigenvector of the Jacobian
     radius: Array  # estimate of the spectral radius
     n_stages: Array  # stages of the last step
-    n_evaluations: Array  # evaluations of the vector field so far
+    n_evaluations: Array  # evaluations of the vector field on the way to this state
 
 
 class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
@@ -124,16 +126,16 @@ def _stages_for(z: Array) -> Array:
 def _spectral_radius(field, y, slope, vector, iterations):
     """Power iteration on the Jacobian of ``field`` at ``y``: unit vector and radius."""
     rounding = jnp.sqrt(jnp.finfo(jax.tree.leaves(y)[0].dtype).eps)
-    size = _norm(y)
+    size = norm(y)
     nudge = rounding * jnp.where(size > 0, size, 1)
 
     def iterate(_, carry):
         vector, _ = carry
         moved = field(jax.tree.map(lambda a, v: a + nudge * v, y, vector))
         image = jax.tree.map(lambda a, b: (a - b) / nudge, moved, slope)
-        return _unit(image), _norm(image)
+        return _unit(image), norm(image)
 
-    return jax.lax.fori_loop(0, iterations, iterate, (vector, _norm(slope) * 0))
+    return jax.lax.fori_loop(0, iterations, iterate, (vector, norm(slope) * 0))
 
 
 class _Stage(NamedTuple):
@@ -196,10 +198,6 @@ def _scale(c, x):
     return jax.tree.map(lambda leaf: c * leaf, x)
 
 
-def _norm(x):
-    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(x)))
-
-
 def _unit(x):
-    size = _norm(x)
+    size = norm(x)
     return _scale(1 / jnp.where(size > 0, size, 1), x)

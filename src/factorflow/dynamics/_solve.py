@@ -7,6 +7,7 @@ from time import perf_counter
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from factorflow._errors import FlowError
 from factorflow._x64 import double_precision
@@ -58,8 +59,9 @@ def solve(
     record
         What to record and when.
     early_stopping
-        Keep the point with the least error on held-out entries; the solution is that point, the
-        trajectory has the whole run with ``held_out_error``.
+        Keep the point with the least error on held-out entries: factors, matrix, time and train
+        error of the solution are of that point, and ``resume`` goes on from it; the counts are of
+        the whole run, and so is the trajectory, with ``held_out_error``.
     route
         How loss and gradient are computed: ``"dense"``, ``"entries"``, or ``"auto"`` by cost; the
         solution says which it was.
@@ -108,9 +110,9 @@ def solve(
 
 
 def make_engine(problem, factorization, dynamics, stop, record, early_stopping, route) -> Engine:
-    observables: tuple[Observable, ...] = record.resolve(problem)
     if early_stopping is not None:
-        observables = (*observables, held_out_error(early_stopping.held_out))
+        record = record.with_extra(held_out_error(early_stopping.held_out))
+    observables: tuple[Observable, ...] = record.resolve(problem)
     loss = problem.loss(factorization, route)
     interpolates = isinstance(record.schedule, AtTimes)
     engine = Engine(dynamics, factorization, loss, stop.thresholds(), observables, interpolates)
@@ -122,7 +124,7 @@ def make_solution(
 ) -> Solution:
     """The solution of one run (of a batch: that of index ``which``), its state on the host."""
     counted = engine.dynamics.counts_gradients
-    status = Status.of(state.status)
+    status = Status.of(int(state.status))
     attributes = {
         "status": status.name,
         "status_sentence": status.sentence,
@@ -134,7 +136,7 @@ def make_solution(
     return Solution(
         factorization=engine.factorization,
         shape=tuple(problem.shape),
-        factors=tuple(state.factors),
+        factors=tuple(map(np.asarray, state.factors)),
         status=status,
         train_error=2 * float(state.train_loss),
         time=float(state.time),
@@ -174,8 +176,9 @@ def _best_of(solution: Solution, best: Best) -> Solution:
     state = jax.device_get(best.state)
     return replace(
         solution,
-        factors=tuple(state.factors),
+        factors=tuple(map(np.asarray, state.factors)),
         train_error=2 * float(state.train_loss),
         time=float(state.time),
         held_out_error=best.error,
+        state=state,
     )

@@ -115,9 +115,12 @@ def _aligned(problem, init, seeds) -> list[_Run]:
         "init": init if isinstance(init, list | tuple) else [init],
         "seeds": [seeds] if isinstance(seeds, int | np.integer) else list(seeds),
     }
+    empty = [name for name, given in parts.items() if not given]
+    if empty:
+        raise InputError(f"{empty[0]} is empty; give at least one.")
     n_runs = max(map(len, parts.values()))
     for name, given in parts.items():
-        if len(given) not in (1, n_runs) or not given:
+        if len(given) not in (1, n_runs):
             raise InputError(
                 f"{name} has {len(given)} values for {n_runs} runs; give one for all or {n_runs}."
             )

@@ -1,5 +1,7 @@
 """When a run ends."""
 
+from numbers import Real
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
@@ -15,7 +17,8 @@ class Stop(eqx.Module):
     Parameters
     ----------
     train_error
-        Mean squared residual over the observed entries at or below this (twice the loss).
+        Mean squared residual over the observed entries at or below this (twice the loss). Give None
+        for a loss of your own that can fall below zero.
     gradient_norm
         Stationarity: Euclidean norm of the gradient at or below this. The start near zero lies
         near a saddle, where the gradient is small as well: choose it below that.
@@ -41,8 +44,8 @@ class Stop(eqx.Module):
         if not given:
             raise InputError("Stop needs at least one of its four values, or a run never ends.")
         for name, value in given.items():
-            if not value > 0:
-                raise InputError(f"Stop({name}=...) must be positive; got {value!r}.")
+            if isinstance(value, bool) or not isinstance(value, Real) or not value > 0:
+                raise InputError(f"Stop({name}=...) must be a positive number; got {value!r}.")
 
     def thresholds(self) -> "Thresholds":
         """The same as arrays, which compiled code takes without compiling anew."""

@@ -50,7 +50,8 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
         means lower rank.
     widths
         The ``depth - 1`` hidden widths; ``"auto"`` is ``min(m, n)`` up to 200 (no constraint of
-        the rank), and 64 above. A warning tells when the fitted rank comes near a cap.
+        the rank), and 64 above; None is always ``min(m, n)``. A warning tells when the fitted rank
+        comes near a cap.
     stop
         ``"validation"``: a share of the entries is held out, the point of the path with the least
         error on them is found, and all entries are fitted again up to the train error of that
@@ -68,28 +69,32 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
     patience
         The validation run ends once its time is this factor times that of the best point.
     max_gradients
-        Limit on the gradients of each run; a warning tells when it ends one.
+        Limit on the gradients of each run, or None; a warning tells when it ends one.
     init
         Initializer in place of ``Gaussian(scale)``.
     dynamics
         Dynamics in place of ``GradientFlow()``.
     random_state
-        Integer of 0 or more (or None for 0): start and held-out entries. The same integer gives
-        the same answer.
+        Integer of 0 or more, or None for 0: start and held-out entries. The same integer gives
+        the same answer. A numpy ``RandomState`` draws another integer in every fit.
     progress
-        Function of a dictionary, called now and then, as in :func:`solve`.
+        Function of a dictionary, called now and then, as in :func:`solve`. Ctrl-C ends a fit
+        with a warning: it is then the point that the run had come to, or the best one of the
+        validation run.
 
     Attributes
     ----------
     left_, right_
         ``(m, w)`` and ``(w, n)``: the low-rank part, in the units of the values.
     effects_
-        The biases: ``mean``, ``rows``, ``columns``, ``damping``.
+        The biases: ``mean``, ``rows``, ``columns``, ``damping`` (infinite without effects of rows
+        and columns).
     solution_
-        Solution of the last run (normalized values); None where nothing was left to fit.
+        Solution of the run that is the fit (values less their biases, divided by their root mean
+        square); None where nothing was left to fit.
     path_
-        What was recorded along the path, in the units of the values (``xarray.Dataset``): with
-        ``stop="validation"`` of the validation run, with its ``held_out_error``.
+        What was recorded in the first run, in the units of the values (``xarray.Dataset``): with
+        ``stop="validation"`` that is the validation run, with its ``held_out_error``.
     n_gradients_
         Gradients evaluated in all runs.
     effective_rank_

@@ -106,7 +106,9 @@ def _header(problem: Completion) -> Any:
 
 
 def _with_gaps(X: Any) -> Any:
-    """The same with NaN where scikit-learn would not see that a value is missing, or is there."""
+    """The same in a form of which scikit-learn sees what is missing and what is there."""
+    if scipy.sparse.issparse(X):
+        return X.tocoo()
     if isinstance(X, np.ma.MaskedArray):
         return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
     if isinstance(X, pd.DataFrame) and any(isinstance(d, pd.SparseDtype) for d in X.dtypes):

@@ -179,5 +179,5 @@ def _warn_of_end(solution: Solution, max_gradients: int | None) -> None:
             f"{solution.status.sentence} It stands at a train error of {solution.train_error:.2g} "
             f"of the mean square.{mends[solution.status]}",
             FactorflowWarning,
-            stacklevel=5,
+            stacklevel=7,
         )

@@ -98,9 +98,7 @@ def _checked_depth(depth: int) -> int:
     try:
         whole = index(depth)
     except TypeError:
-        raise InputError(
-            f"depth must be a whole number of 1 or more; got {depth!r}."
-        ) from None
+        raise InputError(f"depth must be a whole number of 1 or more; got {depth!r}.") from None
     if whole < 1 or isinstance(depth, bool):
         raise InputError(f"depth must be 1 or more; got {depth!r}.")
     return whole

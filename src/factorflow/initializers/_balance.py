@@ -42,6 +42,8 @@ def balanced_factors(
     if depth == 1:
         return (target.copy(),)
     left, values, right = np.linalg.svd(target, full_matrices=False)
+    # A root would make directions of what is rounding: 1e-16 ** (1/5) is 6e-4.
+    values[values < max(target.shape) * np.finfo(float).eps * values[0]] = 0
     rank = min(len(values), *(size[0] for size in shapes[:-1]))
     share = values[:rank] ** (1 / depth)
     cores = [np.diag(share)] * (depth - 2)

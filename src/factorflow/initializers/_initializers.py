@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Sequence
+from numbers import Real
 from typing import Literal
 
 import equinox as eqx
@@ -123,15 +124,15 @@ class Identity(AbstractInitializer):
     def __call__(self, factorization, shape, seed):
         shapes = factorization.shapes(shape)
         size = _layer_scale(self, len(shapes))
-        return tuple(size * np.eye(*rows_columns) for rows_columns in shapes)
+        return tuple(size * np.eye(rows, columns) for rows, columns in shapes)
 
 
 class Orthogonal(AbstractInitializer):
     """Every layer a multiple of a random (semi-)orthogonal matrix, uniformly distributed.
 
-    All singular values of every layer are equal: ``scale^(1/N)`` (``scale_of="product"``: those of
-    the product are ``scale`` where no hidden width exceeds ``min(m, n)``) or ``scale``
-    (``scale_of="layer"``).
+    All singular values of every layer are equal: ``scale^(1/N)`` with ``scale_of="product"``, or
+    ``scale`` with ``scale_of="layer"``. Where the widths from `n` over the hidden ones to `m` first
+    narrow and then widen, as the default ones do, those of the product are equal too.
 
     Raises
     ------
@@ -168,7 +169,7 @@ def _random_orthogonal(rng: np.random.Generator, rows: int, columns: int) -> np.
 def _check_scale(scale: float, scale_of: str) -> None:
     if scale_of not in ("product", "layer"):
         raise InputError(f'scale_of must be "product" or "layer"; got {scale_of!r}.')
-    if not np.isscalar(scale) or not np.isreal(scale) or not 0 < scale < np.inf:
+    if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < np.inf:
         raise InputError(
             f"scale must be a positive finite number (a start at zero never moves); got {scale!r}."
         )

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from factorflow._errors import InputError
 from factorflow.trajectories._observables import Observable
@@ -56,8 +57,8 @@ def held_out_error(held_out) -> Observable:
 
 
 class _RelativeError(eqx.Module):
-    truth: np.ndarray | jax.Array
-    counted: np.ndarray | jax.Array
+    truth: ArrayLike
+    counted: ArrayLike
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
         gap = self.counted * (snapshot.matrix - self.truth)
@@ -65,8 +66,8 @@ class _RelativeError(eqx.Module):
 
 
 class _SquaredError(eqx.Module):
-    truth: np.ndarray | jax.Array
-    counted: np.ndarray | jax.Array
+    truth: ArrayLike
+    counted: ArrayLike
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
         gap = self.counted * (snapshot.matrix - self.truth)
@@ -74,9 +75,9 @@ class _SquaredError(eqx.Module):
 
 
 class _HeldOutError(eqx.Module):
-    rows: np.ndarray | jax.Array
-    columns: np.ndarray | jax.Array
-    values: np.ndarray | jax.Array
+    rows: ArrayLike
+    columns: ArrayLike
+    values: ArrayLike
     shape: tuple[int, int] = eqx.field(static=True)
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:

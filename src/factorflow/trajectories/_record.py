@@ -1,7 +1,7 @@
 """What to record on the way, and when, as a value."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import equinox as eqx
 import numpy as np
@@ -66,7 +66,10 @@ class AtTimes(AbstractSchedule):
         If the times are empty, not finite, below zero or not increasing.
     """
 
-    times: tuple[float, ...] = eqx.field(converter=lambda times: tuple(map(float, times)))
+    times: tuple[float, ...]
+
+    def __init__(self, times: Iterable[float]):
+        self.times = tuple(map(float, times))
 
     def __check_init__(self):
         times = np.array(self.times)
@@ -128,6 +131,10 @@ class Record(eqx.Module):
         self.observables = None if observables is None else tuple(map(_as_observable, observables))
         self.extra = tuple(map(_as_observable, extra))
         self.schedule = EverySteps() if schedule is None else schedule
+
+    def with_extra(self, observable: Observable) -> "Record":
+        """The same with one more observable."""
+        return Record(self.observables, extra=(*self.extra, observable), schedule=self.schedule)
 
     def resolve(self, problem) -> tuple[Observable, ...]:
         """The observables for a problem.

@@ -4,6 +4,7 @@ from functools import cached_property
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from factorflow.factorizations import AbstractFactorization
 
@@ -59,7 +60,7 @@ class Snapshot:
         """``(m, n)``."""
         return jax.eval_shape(self.factorization.matrix, self.factors).shape
 
-    def entries(self, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    def entries(self, rows: ArrayLike, columns: ArrayLike) -> jax.Array:
         """The entries ``W[rows, columns]``, without the matrix where the factors are thin."""
         if len(self.factors) == 1 or "matrix" in self.__dict__:
             return self.matrix[rows, columns]

@@ -18,7 +18,11 @@ class Status(enum.Enum):
     HELD_OUT = (4, "The error on held-out entries stopped improving.", True)
     GRADIENT_LIMIT = (5, "The run spent its gradients before it met another stop.", False)
     INTERRUPTED = (6, "The run was interrupted; this is where it had come to.", False)
-    DIVERGED = (7, "The run diverged: the loss is no longer a finite number.", False)
+    DIVERGED = (
+        7,
+        "The run diverged: the loss or its gradient is no longer finite.",
+        False,
+    )
     STALLED = (8, "The run stalled: the step size fell to nothing short of the tolerance.", False)
 
     def __init__(self, code: int, sentence: str, successful: bool):
