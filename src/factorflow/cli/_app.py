@@ -50,7 +50,8 @@ def _factorflow(
 
 def main() -> None:
     """Run the command line: the entry point of the script ``factorflow``."""
-    # Before NumPy is loaded. The threads of OpenBLAS gain nothing on the thin factors whose singular
-    # values are recorded, and on a busy machine they wait for each other (70 times as long).
+    # Before NumPy is loaded. The threads of OpenBLAS gain nothing on the thin factors whose
+    # singular values are recorded, and on a busy machine they wait for each other, up to 70
+    # times as long as one of them works.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app(prog_name="factorflow")

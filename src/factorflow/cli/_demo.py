@@ -19,7 +19,8 @@ def demo(
 ) -> None:
     """Recover a matrix of rank 5 and a photograph from a part of their entries.
 
-    The matrix is completed at depth 1, 2 and 3, to see what depth does. It takes about a minute.
+    The matrix is completed at depth 1, 2 and 3, to see what depth does. It takes about half a
+    minute.
     """
     began = perf_counter()
     # Imported on use, here and below: help and refusals come at once.

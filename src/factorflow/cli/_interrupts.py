@@ -28,7 +28,7 @@ class Interrupts:
 
     def __init__(self):
         self.asked = False
-        self._in_flow = False
+        self._in_flow = self._raised = False
 
     def __enter__(self) -> "Interrupts":
         # Only the main thread of a process may handle signals.
@@ -50,7 +50,7 @@ class Interrupts:
     @contextmanager
     def flow(self) -> Iterator[None]:
         """Block in which Ctrl-C waits for :meth:`between_steps`."""
-        self._in_flow = True
+        self._in_flow, self._raised = True, False
         try:
             yield
         finally:
@@ -59,9 +59,11 @@ class Interrupts:
     def between_steps(self, progress: dict) -> None:
         """Raise KeyboardInterrupt if it was asked for; a ``progress`` function of ``solve``.
 
-        Not before the first step: until then the run has nothing to keep.
+        Not before the first step: until then the run has nothing to keep. And once in a flow: the
+        run may report again where it ended.
         """
-        if self.asked and progress["step"] > 0:
+        if self.asked and progress["step"] > 0 and not self._raised:
+            self._raised = True
             raise KeyboardInterrupt
 
     def end_if_asked(self) -> None:
