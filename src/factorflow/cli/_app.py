@@ -1,6 +1,5 @@
 """The script ``factorflow``: its commands, and how a failure looks to a user."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -50,8 +49,4 @@ def _factorflow(
 
 def main() -> None:
     """Run the command line: the entry point of the script ``factorflow``."""
-    # Before NumPy is loaded. The threads of OpenBLAS gain nothing on the thin factors whose
-    # singular values are recorded, and on a busy machine they wait for each other, up to 70
-    # times as long as one of them works.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app(prog_name="factorflow")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -45,12 +46,19 @@ def run(
             elif best is None:
                 stretch = _next_stretch(stretch, perf_counter() - began)
                 _report(state, progress)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, jax.errors.JaxRuntimeError) as error:
+        if not _is_interrupt(error):
+            raise
         state = _ended(state, Status.INTERRUPTED)
     if enough:
         state = _ended(state, Status.HELD_OUT)
     _record_the_rest(engine, state, recorder, progress)
     return state
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """A Ctrl-C, also one that came while a host function was at work for XLA."""
+    return isinstance(error, KeyboardInterrupt) or KeyboardInterrupt.__name__ in str(error)
 
 
 def _until(step: int, time: float, attempts: int) -> Until:

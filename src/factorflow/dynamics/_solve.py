@@ -12,6 +12,7 @@ import numpy as np
 from factorflow._errors import FlowError
 from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._blas import one_blas_thread
 from factorflow.dynamics._checks import check_parts, check_same_run, checked_factors
 from factorflow.dynamics._early_stopping import Best, EarlyStopping
 from factorflow.dynamics._engine import Engine
@@ -93,7 +94,7 @@ def solve(
     parts = {"dynamics": dynamics, "init": init, "stop": stop, "record": record}
     check_parts(problem, factorization=factorization, **parts)
     began = perf_counter()
-    with double_precision():
+    with double_precision(), one_blas_thread():
         engine = make_engine(problem, factorization, dynamics, stop, record, early_stopping, route)
         seed = seed if resume is None else resume.seed
         state = _start(engine, init, problem, seed, resume)
@@ -125,14 +126,6 @@ def make_solution(
     """The solution of one run (of a batch: that of index ``which``), its state on the host."""
     counted = engine.dynamics.counts_gradients
     status = Status.of(int(state.status))
-    attributes = {
-        "status": status.name,
-        "status_sentence": status.sentence,
-        "factorization": str(engine.factorization),
-        "dynamics": str(engine.dynamics),
-        "route": engine.loss.route,
-        "seed": seed,
-    }
     return Solution(
         factorization=engine.factorization,
         shape=tuple(problem.shape),
@@ -146,8 +139,20 @@ def make_solution(
         seed=seed,
         seconds=seconds,
         state=state,
-        record_trajectory=partial(recorder.trajectory, which, attributes),
+        record_trajectory=partial(_trajectory, engine, recorder, which, status, seed),
     )
+
+
+def _trajectory(engine: Engine, recorder: Recorder, which: int, status: Status, seed: int):
+    attributes = {
+        "status": status.name,
+        "status_sentence": status.sentence,
+        "factorization": str(engine.factorization),
+        "dynamics": str(engine.dynamics),
+        "route": engine.loss.route,
+        "seed": seed,
+    }
+    return recorder.trajectory(which, attributes)
 
 
 def raise_failure(solution: Solution) -> None:

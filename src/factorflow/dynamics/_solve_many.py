@@ -16,6 +16,7 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._blas import one_blas_thread
 from factorflow.dynamics._checks import check_parts, checked_factors
 from factorflow.dynamics._engine import Engine
 from factorflow.dynamics._gradient_flow import GradientFlow
@@ -189,7 +190,7 @@ def _in_batches(runs, factorization, dynamics, stop, record, route, progress):
 
 def _in_lockstep(runs, factorization, dynamics, stop, record, route, progress):
     began = perf_counter()
-    with double_precision():
+    with double_precision(), one_blas_thread():
         engine = _batch_engine(runs, factorization, dynamics, stop, record, route)
         starts = [checked_factors(i, factorization, p.shape, seed) for p, i, seed in runs]
         state = engine.init([np.stack(layer) for layer in zip(*starts, strict=True)])

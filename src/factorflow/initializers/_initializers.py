@@ -58,14 +58,12 @@ class Gaussian(AbstractInitializer):
     def __call__(self, factorization, shape, seed):
         shapes = factorization.shapes(shape)
         rng = stream(seed, "initializer", "gaussian")
+        size = _layer_scale(self, len(shapes))
+        fans = [1 if self.scale_of == "layer" else columns for _, columns in shapes]
         return tuple(
-            rng.standard_normal(size) * self._deviation(len(shapes), size[1]) for size in shapes
+            size / np.sqrt(fan) * rng.standard_normal(rows_columns)
+            for fan, rows_columns in zip(fans, shapes, strict=True)
         )
-
-    def _deviation(self, depth: int, fan_in: int) -> float:
-        if self.scale_of == "layer":
-            return self.scale
-        return self.scale ** (1 / depth) / np.sqrt(fan_in)
 
 
 class Balanced(AbstractInitializer):
@@ -153,7 +151,7 @@ class Orthogonal(AbstractInitializer):
         return tuple(size * _random_orthogonal(rng, *rows_columns) for rows_columns in shapes)
 
 
-def _layer_scale(initializer: Identity | Orthogonal, depth: int) -> float:
+def _layer_scale(initializer: Gaussian | Identity | Orthogonal, depth: int) -> float:
     if initializer.scale_of == "layer":
         return initializer.scale
     return initializer.scale ** (1 / depth)

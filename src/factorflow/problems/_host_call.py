@@ -113,7 +113,7 @@ def register(name: str, function: HostFunction) -> None:
             return None
         try:
             function(_arrays(frame.inputs), _arrays(frame.outputs))
-        except BaseException as error:
+        except BaseException as error:  # a Ctrl-C too: nothing may escape into XLA
             return _error(frame, f"{name}: {type(error).__name__}: {error}")
         return None
 

@@ -1,0 +1,51 @@
+"""One BLAS thread while a run goes on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+
+from threadpoolctl import ThreadpoolController
+
+_lock = Lock()
+_inside = 0
+_limit = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep LAPACK, which takes the records, to one thread.
+
+    The matrices are small: threads of BLAS mostly wait for each other there and, on a busy
+    machine, for the rest of it (70 times slower was seen). XLA's own products are not concerned.
+    Runs in several threads share one limit, which the last of them lifts.
+    """
+    _enter()
+    try:
+        yield
+    finally:
+        _leave()
+
+
+def _enter() -> None:
+    global _inside, _limit
+    with _lock:
+        if _inside == 0:
+            _limit = _controller().limit(limits=1, user_api="blas")
+        _inside += 1
+
+
+def _leave() -> None:
+    global _inside, _limit
+    with _lock:
+        _inside -= 1
+        if _inside == 0 and _limit is not None:
+            _limit.restore_original_limits()
+            _limit = None
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  # loads the BLAS that JAX's LAPACK calls go to
+
+    return ThreadpoolController()
