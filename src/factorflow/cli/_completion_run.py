@@ -20,6 +20,10 @@ from factorflow.estimators import DeepMatrixCompletion, Effects, rmse
 from factorflow.problems import Completion
 from factorflow.trajectories import Status
 
+_BY_VALIDATION = (
+    "The fit reached the train error at which the error on its validation entries is least."
+)
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -35,6 +39,8 @@ class Fit:
         solution = self.model.solution_
         if solution is None:
             return "NOTHING_LEFT", "The biases fit every entry; nothing was left for the flow."
+        if self.model.stop == "validation" and solution.status is Status.TRAIN_ERROR:
+            return solution.status.name, _BY_VALIDATION
         return solution.status.name, solution.status.sentence
 
 
