@@ -79,7 +79,7 @@ def test_json_holds_the_numbers_of_an_independent_computation(wide_run):
     assert content["effective_rank"] == pytest.approx(model.effective_rank_)
     assert content["validation_rmse"] == pytest.approx(model.validation_error_)
     assert content["status"] == model.solution_.status.name
-    assert content["status_sentence"] == model.solution_.status.sentence
+    assert "validation entries is least" in content["status_sentence"]
 
 
 def test_json_tells_how_the_numbers_came_about(wide_run):

@@ -181,7 +181,7 @@ def test_a_huge_learning_rate_diverges():
 
 @pytest.mark.parametrize("learning_rate", [0, -0.1, np.nan])
 def test_a_learning_rate_that_cannot_be(learning_rate):
-    with pytest.raises(InputError, match="learning_rate must be positive"):
+    with pytest.raises(InputError, match="learning_rate must be a positive number"):
         GradientDescent(learning_rate)
 
 

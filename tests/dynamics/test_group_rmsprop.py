@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factorflow import group_rmsprop
+from factorflow import InputError, group_rmsprop
 from factorflow._x64 import double_precision
 
 
@@ -59,3 +59,9 @@ def test_it_chains_with_other_transformations():
         alone, _ = group_rmsprop(0.3).update(gradient, group_rmsprop(0.3).init(gradient))
         np.testing.assert_allclose(flat(updates), 2 * flat(alone), rtol=1e-12)
         assert all(jnp.asarray(leaf).dtype == jnp.float64 for leaf in jax.tree.leaves(updates))
+
+
+@pytest.mark.parametrize("setting", [(-1.0, 0.99, 1e-6), (0.1, 1.0, 1e-6), (0.1, 0.9, 0.0)])
+def test_a_setting_that_cannot_be(setting):
+    with pytest.raises(InputError, match="group_rmsprop needs"):
+        group_rmsprop(*setting)

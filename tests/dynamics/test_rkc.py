@@ -12,7 +12,7 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy.integrate import solve_ivp
 
-from factorflow import RKC
+from factorflow import RKC, InputError
 from factorflow._x64 import double_precision
 
 
@@ -251,7 +251,7 @@ def test_a_step_that_needs_too_many_stages_is_refused():
         solver, linear, jnp.asarray(start), jnp.asarray(1.0), jnp.asarray(matrix)
     )
     assert np.isposinf(np.asarray(error)).all()
-    assert int(state.n_stages) == 6
+    assert int(state.n_stages) == 2  # what is thrown away is kept cheap
     found = integrate(linear, start, 0.5, matrix, rtol=1e-4, solver=solver)
     assert int(found.stats["num_rejected_steps"]) > 0
     values, basis = np.linalg.eigh(matrix)
@@ -330,3 +330,12 @@ def test_single_precision_stays_single():
     np.testing.assert_allclose(
         np.ravel(found.ys), pendulum_reference(np.array([2.0]))[:, 0], atol=1e-2
     )
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"max_stages": 1}, {"power_iterations": 0}, {"first_power_iterations": 0}, {"safety": 0.0}],
+)
+def test_a_setting_that_cannot_be(setting):
+    with pytest.raises(InputError, match=next(iter(setting)).split("_")[-1]):
+        RKC(**setting)

@@ -135,8 +135,10 @@ def other_problem():
         (PROBLEM, DeepLinear(3, (2, 2)), GradientDescent(0.25)),
         (other_problem(), NETWORK, GradientDescent(0.25)),
         (PROBLEM, NETWORK, GradientFlow()),
+        (PROBLEM, NETWORK, GradientDescent(0.5)),
+        (PROBLEM.with_values(5 * PROBLEM.values), NETWORK, GradientDescent(0.25)),
     ],
-    ids=["other depth", "other widths", "other shape", "other dynamics"],
+    ids=["depth", "widths", "shape", "dynamics", "learning rate", "values"],
 )
 def test_a_solution_of_something_else_is_not_resumed(parts):
     done = run("descent", steps(5))
@@ -268,3 +270,11 @@ def test_a_route_that_cannot_be(route):
 def test_a_part_of_the_wrong_kind_is_named(arguments, word):
     with pytest.raises(InputError, match=word):
         solve(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("part", "given"), [("resume", 3), ("early_stopping", 0.1), ("record", "all"), ("stop", 1e-6)]
+)
+def test_a_part_of_another_kind_is_named(part, given):
+    with pytest.raises(InputError, match=part):
+        solve(PROBLEM, NETWORK, GradientDescent(0.25), **{part: given})

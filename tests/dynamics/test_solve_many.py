@@ -222,3 +222,35 @@ def test_batches_that_cannot_be(settings, message):
     problem = settings.pop("problem", PROBLEM)
     with pytest.raises(InputError, match=message):
         solve_many(problem, NETWORK, FLOW, **settings)
+
+
+@hows
+def test_an_interrupt_ends_all_runs_and_loses_none(how):
+    def interrupt(outline):
+        raise KeyboardInterrupt
+
+    runs = {"seeds": range(40), "how": how, "record": RECORD, "stop": UNTIL}
+    with pytest.MonkeyPatch.context() as patch:
+        if how in ("threads", "loop"):
+            # There progress comes after a run; the interrupt has to come within one.
+            patch.setattr("factorflow.dynamics._loop._reached", _interrupt)
+            runs["progress"] = None
+        else:
+            runs["progress"] = interrupt
+        solutions = solve_many(PROBLEM, NETWORK, FLOW, init=START, **runs)
+    assert len(solutions) == 40
+    assert {solution.status for solution in solutions} == {Status.INTERRUPTED}
+    assert all(np.isfinite(solution.matrix).all() for solution in solutions)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_progress_counts_the_runs_of_all_batches():
+    told = []
+    runs = {"seeds": range(40), "how": "batch", "record": RECORD, "stop": UNTIL}
+    solve_many(PROBLEM, NETWORK, FLOW, init=START, progress=told.append, **runs)
+    assert told[0]["n_running"] == 40
+    assert told[-1]["n_running"] < 40
+    assert all(0 <= outline["n_running"] <= 40 for outline in told)

@@ -112,7 +112,6 @@ def test_shapes_chain_from_columns_to_rows(shape, widths):
     assert [size[0] for size in shapes] == [*widths, shape[0]]
     assert [size[1] for size in shapes] == [shape[1], *widths]
     assert network.width(shape) == min(*shape, *widths)
-    assert network.n_parameters(shape) == sum(factor.size for factor in factors_of(network, shape))
 
 
 @given(shape=st.tuples(st.integers(1, 30), st.integers(1, 30)), depth=st.integers(1, 6))

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from factorflow import Completion, DeepLinear, InputError
+from factorflow import Completion, DeepLinear, Gaussian, InputError
 from factorflow._x64 import double_precision
 from factorflow.trajectories import (
     Snapshot,
     determinant_sign,
     effective_rank,
+    effective_rank_of,
     frobenius_norm,
     gradient_norm,
     held_out_error,
@@ -224,3 +225,16 @@ def test_a_power_that_cannot_be(p):
 def test_a_number_of_singular_values_that_cannot_be(k):
     with pytest.raises(InputError, match="k must be 1 or more"):
         singular_values(k)
+
+
+def test_the_determinant_of_a_rectangle_is_refused():
+    network = DeepLinear(2)
+    snapshot = snapshot_of(network, Gaussian(0.5)(network, (3, 4), 0))
+    with pytest.raises(InputError, match=r"square matrix; this one has shape \(3, 4\)"):
+        determinant_sign().function(snapshot)
+
+
+def test_the_zero_matrix_has_no_effective_rank():
+    with double_precision():
+        assert np.isnan(effective_rank_of(np.zeros(3)))
+        assert effective_rank_of(np.array([2.0, 2.0, 0.0])) == pytest.approx(2)

@@ -153,8 +153,9 @@ def _fitted(
         model.fit(problem)
     seconds = perf_counter() - began
     texts = [str(each.message) for each in caught if each.category is FactorflowWarning]
-    told = (Status.INTERRUPTED.sentence, Status.GRADIENT_LIMIT.sentence)
-    return Fit(model, seconds, tuple(text for text in texts if text not in told))
+    # That it was interrupted is said at the end.
+    told = Status.INTERRUPTED.sentence
+    return Fit(model, seconds, tuple(text for text in texts if not text.startswith(told)))
 
 
 def estimator(method: Method, progress: Callable[[dict], None] | None) -> DeepMatrixCompletion:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.special
 
+from factorflow._x64 import double_precision
 from factorflow.cli._interrupts import Interrupts
 from factorflow.cli._progress import FitProgress
 from factorflow.datasets import low_rank
@@ -12,7 +12,7 @@ from factorflow.dynamics import Stop, solve
 from factorflow.factorizations import DeepLinear
 from factorflow.initializers import Gaussian
 from factorflow.problems import Completion
-from factorflow.trajectories import EverySteps, Record, Solution
+from factorflow.trajectories import EverySteps, Record, Solution, effective_rank_of
 
 SHAPE, RANK, N_OBSERVED = (100, 100), 5, 2000
 DEPTHS = (1, 2, 3)
@@ -34,8 +34,8 @@ class MatrixDemo:
         """For the truth and each depth: name, relative error, nuclear norm, effective rank and
         gradients."""
         values = np.linalg.svd(self.truth, compute_uv=False)
-        shares = values / values.sum()
-        rank = float(np.exp(scipy.special.entr(shares).sum()))
+        with double_precision():
+            rank = float(effective_rank_of(values))
         rows: list = [("truth", 0.0, float(values.sum()), rank, None)]
         for depth, solution in self.solutions.items():
             gap = np.linalg.norm(solution.matrix - self.truth) / np.linalg.norm(self.truth)

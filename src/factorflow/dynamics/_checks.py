@@ -2,15 +2,18 @@
 
 from typing import Any
 
-import jax
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
-from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._abstract import AbstractDynamics
+from factorflow.dynamics._early_stopping import EarlyStopping
+from factorflow.dynamics._engine import Engine
 from factorflow.dynamics._stop import Stop
 from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer
-from factorflow.trajectories import Record
+from factorflow.trajectories import Record, Solution
 
 _EXPECTED = {
     "factorization": (AbstractFactorization, "a factorization such as DeepLinear(3)"),
@@ -35,11 +38,26 @@ def check_parts(problem: Any, **parts: Any) -> None:
             f"{type(problem).__name__}. Completion.of(X) makes one of an array with NaN."
         )
     for name, part in parts.items():
+        if name == "early_stopping":
+            _check_held_out(part, problem)
+            continue
         kind, example = _EXPECTED[name]
         own_initializer = name == "init" and callable(part)
         if not isinstance(part, kind) and not own_initializer:
             raise InputError(f"{name} must be {example}; got {part!r}.")
     _check_limit(parts["dynamics"], parts["stop"])
+
+
+def _check_held_out(early: Any, problem: Any) -> None:
+    if early is None:
+        return
+    if not isinstance(early, EarlyStopping):
+        raise InputError(f"early_stopping must be an EarlyStopping(held_out); got {early!r}.")
+    if tuple(early.held_out.shape) != tuple(problem.shape):
+        raise InputError(
+            f"The held-out entries have shape {early.held_out.shape}, the problem has shape "
+            f"{problem.shape}; problem.split(fraction, seed) gives both in one shape."
+        )
 
 
 def _check_limit(dynamics: AbstractDynamics, stop: Stop) -> None:
@@ -61,12 +79,24 @@ def checked_factors(init, factorization, shape, seed) -> tuple[np.ndarray, ...]:
     return factors
 
 
-def check_same_run(given: State, fresh: State) -> None:
-    """Refuse to resume from the state of another kind of run."""
-    same = jax.tree.structure(given) == jax.tree.structure(fresh)
-    shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(state)] for state in (given, fresh)]
-    if not same or shapes[0] != shapes[1]:
+def check_same_run(resume: Any, engine: Engine, shape: tuple[int, int]) -> None:
+    """Refuse to resume from a run of other parts or of another problem."""
+    if not isinstance(resume, Solution):
+        raise InputError(f"resume must be a Solution; got {type(resume).__name__}.")
+    dense = getattr(resume.state.inner, "dense", ())
+    same = (
+        resume.shape == tuple(shape)
+        and resume.factorization == engine.factorization
+        and eqx.tree_equal(resume.dynamics, engine.dynamics) is True
+        and not (engine.interpolates and dense is None)
+    )
+    if not same:
         raise InputError(
             "resume needs a solution of a run with the same shape, factorization, dynamics and "
             "kind of schedule; this one is of another."
+        )
+    factors = tuple(map(jnp.asarray, resume.state.factors))
+    if not np.isclose(engine.loss(factors), resume.state.train_loss, rtol=1e-6, atol=0):
+        raise InputError(
+            "resume needs a solution of the same problem; this one has another loss there."
         )

@@ -31,13 +31,15 @@ class EarlyStopping(eqx.Module):
     Raises
     ------
     InputError
-        If ``patience`` is not above 1.
+        If ``held_out`` is no Completion, or ``patience`` is not above 1.
     """
 
     held_out: Completion = eqx.field(static=True)
     patience: float = 3.0
 
     def __check_init__(self):
+        if not isinstance(self.held_out, Completion):
+            raise InputError(f"held_out must be a Completion; got {type(self.held_out).__name__}.")
         if not self.patience > 1:
             raise InputError(f"patience is a factor of time above 1; got {self.patience!r}.")
 

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from factorflow._errors import InputError
+
 
 class GroupRMSPropState(NamedTuple):
     """Steps so far and the running mean of the squared norm of the gradient."""
@@ -36,7 +38,17 @@ def group_rmsprop(
     learning_rate, decay, eps
         As above. The experiments of Arora, Cohen, Hu and Luo 2019 (arXiv:1905.13655) use
         ``decay=0.99`` and ``eps=1e-4``.
+
+    Raises
+    ------
+    InputError
+        If the learning rate or ``eps`` is not positive, or ``decay`` is not from 0 to below 1.
     """
+    if not (learning_rate > 0 and eps > 0 and 0 <= decay < 1):
+        raise InputError(
+            "group_rmsprop needs learning_rate > 0, eps > 0 and 0 <= decay < 1; got "
+            f"learning_rate={learning_rate}, decay={decay}, eps={eps}."
+        )
 
     def init(params) -> GroupRMSPropState:
         return GroupRMSPropState(jnp.zeros((), int), jnp.zeros(()))

@@ -1,6 +1,7 @@
 """The loop of every run: advance, look, record, until it ends."""
 
 from collections.abc import Callable
+from threading import Event
 from time import perf_counter
 
 import equinox as eqx
@@ -26,16 +27,20 @@ def run(
     recorder: Recorder,
     best: Best | None = None,
     progress: Progress | None = None,
+    halt: Event | None = None,
 ) -> State:
     """Advance until every run has ended, recording on the way; the final state.
 
-    An interrupt (Ctrl-C) ends the running ones with the status INTERRUPTED.
+    An interrupt (Ctrl-C, or ``halt`` set by another thread) ends the running ones with the status
+    INTERRUPTED, and sets ``halt``.
     """
     stretch, enough = 64, False
     try:
         _record(engine, state, recorder, progress)
         enough = best is not None and best.see(state)
         while not enough and _running(state).any():
+            if halt is not None and halt.is_set():
+                raise KeyboardInterrupt
             step, time = _due(recorder, state)
             began = perf_counter()
             state = engine.advance(state, _until(step, time, 1 if best else stretch))
@@ -49,6 +54,8 @@ def run(
     except (KeyboardInterrupt, jax.errors.JaxRuntimeError) as error:
         if not _is_interrupt(error):
             raise
+        if halt is not None:
+            halt.set()
         state = _ended(state, Status.INTERRUPTED)
     if enough:
         state = _ended(state, Status.HELD_OUT)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from factorflow._errors import InputError
 from factorflow.dynamics._tree import norm
 
 _DAMPING = 2 / 13
@@ -57,6 +58,11 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
     safety
         Factor on the estimated spectral radius, which a power iteration meets from below.
 
+    Raises
+    ------
+    InputError
+        If a number is too small for the method.
+
     Notes
     -----
     Usable in ``diffrax.diffeqsolve`` like any adaptive solver, for one ODE term. Source:
@@ -69,6 +75,15 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
     power_iterations: int = 1
     first_power_iterations: int = 10
     safety: float = 1.2
+
+    def __check_init__(self):
+        if self.max_stages < 2 or self.power_iterations < 1 or self.first_power_iterations < 1:
+            raise InputError(
+                "RKC needs max_stages of 2 or more and 1 or more power iterations, both at the "
+                f"start and at each step; got {self!r}."
+            )
+        if not self.safety > 0:
+            raise InputError(f"safety must be positive; got {self.safety!r}.")
 
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
@@ -100,10 +115,11 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
             lambda y: terms.vf(t0, y, args), y0, slope, solver_state.vector, self.power_iterations
         )
         wanted = _stages_for(self.safety * h * radius)
-        stages = jnp.minimum(wanted, self.max_stages)
+        refused = wanted > self.max_stages
+        stages = jnp.where(refused, 2, wanted)  # a refused step is thrown away: make it cheap
         y1 = _chebyshev_step(lambda t, y: terms.vf(t, y, args), t0, h, y0, slope, stages)
         slope1 = terms.vf(t1, y1, args)
-        error = _error(wanted > self.max_stages, h, y0, y1, slope, slope1)
+        error = _error(refused, h, y0, y1, slope, slope1)
         spent = solver_state.n_evaluations + self.power_iterations + stages + made_jump
         dense = {"y0": y0, "y1": y1, "k0": _scale(h, slope), "k1": _scale(h, slope1)}
         state = RKCState(slope1, vector, radius, stages, spent)

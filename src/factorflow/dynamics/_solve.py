@@ -1,8 +1,11 @@
 """One run from a problem to its solution."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from threading import Event
 from time import perf_counter
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -24,13 +27,15 @@ from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer, Gaussian
 from factorflow.trajectories import AtTimes, Observable, Record, Solution, Status, held_out_error
 
+Starter = AbstractInitializer | Callable[[AbstractFactorization, tuple[int, int], int], Any]
+
 
 def solve(
     problem,
     factorization: AbstractFactorization,
     dynamics: AbstractDynamics | None = None,
     *,
-    init: AbstractInitializer | None = None,
+    init: Starter | None = None,
     seed: int = 0,
     stop: Stop | None = None,
     record: Record | None = None,
@@ -52,11 +57,13 @@ def solve(
     dynamics
         How the factors move; by default ``GradientFlow()``.
     init
-        Where they start; by default ``Gaussian(1e-3)``.
+        Where they start; by default ``Gaussian(1e-3)``. A function
+        ``(factorization, shape, seed) -> factors`` of your own will do.
     seed
         Seed of the start. The same seed gives the same run.
     stop
-        When the run ends; by default at a mean squared train error of 1e-6.
+        When the run ends; by default ``Stop()``, at a mean squared train error of 1e-6 or after
+        100,000 gradients.
     record
         What to record and when.
     early_stopping
@@ -67,7 +74,8 @@ def solve(
         How loss and gradient are computed: ``"dense"``, ``"entries"``, or ``"auto"`` by cost; the
         solution says which it was.
     resume
-        A solution of the same problem to go on from, exactly where it stopped.
+        A solution of the same problem and parts (the stop may differ) to go on from, exactly where
+        it stopped.
     progress
         Function of a dictionary (``step``, ``time``, ``n_gradients``, ``train_error``,
         ``n_running``, and at a record the observables), called now and then.
@@ -92,21 +100,38 @@ def solve(
     record = Record() if record is None else record
     init = Gaussian() if init is None else init
     parts = {"dynamics": dynamics, "init": init, "stop": stop, "record": record}
+    parts |= {"early_stopping": early_stopping}
     check_parts(problem, factorization=factorization, **parts)
+    engine = make_engine(problem, factorization, dynamics, stop, record, early_stopping, route)
+    solution = run_one(engine, problem, record, init, seed, early_stopping, resume, progress)
+    if throw:
+        raise_failure(solution)
+    return solution
+
+
+def run_one(
+    engine: Engine,
+    problem,
+    record: Record,
+    init: Starter,
+    seed: int,
+    early_stopping: EarlyStopping | None = None,
+    resume: Solution | None = None,
+    progress: Progress | None = None,
+    halt: Event | None = None,
+) -> Solution:
+    """The run of :func:`solve`, its parts checked; ``halt`` interrupts it from another thread."""
     began = perf_counter()
     with double_precision(), one_blas_thread():
-        engine = make_engine(problem, factorization, dynamics, stop, record, early_stopping, route)
-        seed = seed if resume is None else resume.seed
         state = _start(engine, init, problem, seed, resume)
+        seed = seed if resume is None else resume.seed
         recorder = Recorder(record.schedule, engine.observables)
         best = None if early_stopping is None else Best(engine, early_stopping)
-        state = jax.device_get(run(engine, state, recorder, best, progress))
+        state = jax.device_get(run(engine, state, recorder, best, progress, halt))
     seconds = perf_counter() - began
     solution = make_solution(engine, problem, state, recorder, 0, seed, seconds)
     if best is not None and best.state is not None:
         solution = _best_of(solution, best)
-    if throw:
-        raise_failure(solution)
     return solution
 
 
@@ -114,10 +139,11 @@ def make_engine(problem, factorization, dynamics, stop, record, early_stopping, 
     if early_stopping is not None:
         record = record.with_extra(held_out_error(early_stopping.held_out))
     observables: tuple[Observable, ...] = record.resolve(problem)
-    loss = problem.loss(factorization, route)
     interpolates = isinstance(record.schedule, AtTimes)
-    engine = Engine(dynamics, factorization, loss, stop.thresholds(), observables, interpolates)
-    return engine.with_arrays()
+    with double_precision():
+        loss, thresholds = problem.loss(factorization, route), stop.thresholds()
+        engine = Engine(dynamics, factorization, loss, thresholds, observables, interpolates)
+        return engine.with_arrays()
 
 
 def make_solution(
@@ -128,6 +154,7 @@ def make_solution(
     status = Status.of(int(state.status))
     return Solution(
         factorization=engine.factorization,
+        dynamics=engine.dynamics,
         shape=tuple(problem.shape),
         factors=tuple(map(np.asarray, state.factors)),
         status=status,
@@ -165,10 +192,9 @@ def raise_failure(solution: Solution) -> None:
 
 
 def _start(engine: Engine, init, problem, seed: int, resume: Solution | None) -> State:
-    fresh = engine.init(checked_factors(init, engine.factorization, problem.shape, seed))
     if resume is None:
-        return fresh
-    check_same_run(resume.state, fresh)
+        return engine.init(checked_factors(init, engine.factorization, problem.shape, seed))
+    check_same_run(resume, engine, problem.shape)
     state = _with_status(resume.state, Status.RUNNING.code)
     return _with_status(state, engine.thresholds.judge(state))
 

@@ -44,7 +44,7 @@ class Stop(eqx.Module):
         if not given:
             raise InputError("Stop needs at least one of its four values, or a run never ends.")
         for name, value in given.items():
-            if isinstance(value, bool) or not isinstance(value, Real) or not value > 0:
+            if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
                 raise InputError(f"Stop({name}=...) must be a positive number; got {value!r}.")
 
     def thresholds(self) -> "Thresholds":

@@ -99,7 +99,7 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
         What was recorded in the first run, in the units of the values (``xarray.Dataset``): with
         ``stop="validation"`` that is the validation run, with its ``held_out_error``.
     n_gradients_
-        Gradients evaluated in all runs.
+        Gradients evaluated in all runs; None for solvers that do not tell.
     effective_rank_
         Effective rank of the low-rank part.
     validation_error_
@@ -180,7 +180,8 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
         self.solution_ = best.solution
         self.path_ = runs[0].path()
         self.validation_error_ = runs[0].validation_error
-        self.n_gradients_ = sum(each.n_gradients for each in runs)
+        counts = [each.n_gradients for each in runs if each.n_gradients is not None]
+        self.n_gradients_ = sum(counts) if len(counts) == len(runs) else None
         self.effective_rank_ = best.effective_rank
         self._warn_near_cap()
         return best.table

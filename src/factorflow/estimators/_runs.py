@@ -63,8 +63,9 @@ class Run:
     validation_error: float | None = None
 
     @property
-    def n_gradients(self) -> int:
-        return 0 if self.solution is None else self.solution.n_gradients or 0
+    def n_gradients(self) -> int | None:
+        """Gradients evaluated; None where the solver does not tell."""
+        return 0 if self.solution is None else self.solution.n_gradients
 
     @property
     def effective_rank(self) -> float:

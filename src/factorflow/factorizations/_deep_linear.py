@@ -58,10 +58,6 @@ class DeepLinear(AbstractFactorization):
     def width(self, shape: Shape) -> int:
         return min(*shape, *self._hidden(shape))
 
-    def n_parameters(self, shape: Shape) -> int:
-        """Number of entries in all factors of an ``(m, n)`` matrix."""
-        return sum(rows * columns for rows, columns in self.shapes(shape))
-
     def matrix(self, factors: Sequence[jax.Array]) -> jax.Array:
         if len(factors) == 1:
             return factors[0]

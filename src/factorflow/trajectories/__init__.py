@@ -27,6 +27,7 @@ from factorflow.trajectories._record import (
 )
 from factorflow.trajectories._snapshot import Snapshot
 from factorflow.trajectories._solution import Solution
+from factorflow.trajectories._spectrum import effective_rank_of
 from factorflow.trajectories._status import Status
 from factorflow.trajectories._trajectory import (
     build_trajectory,
@@ -49,6 +50,7 @@ __all__ = [
     "default_observables",
     "determinant_sign",
     "effective_rank",
+    "effective_rank_of",
     "frobenius_norm",
     "gradient_norm",
     "held_out_error",

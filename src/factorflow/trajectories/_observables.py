@@ -10,6 +10,7 @@ from jax import Array
 
 from factorflow._errors import InputError
 from factorflow.trajectories._snapshot import Snapshot
+from factorflow.trajectories._spectrum import effective_rank_of
 
 
 class Observable(eqx.Module):
@@ -130,11 +131,13 @@ def _gradient_norm(snapshot: Snapshot) -> Array:
 
 
 def _effective_rank(snapshot: Snapshot) -> Array:
-    p = snapshot.singular_values / jnp.sum(snapshot.singular_values)
-    return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1))))
+    return effective_rank_of(snapshot.singular_values)
 
 
 def _determinant_sign(snapshot: Snapshot) -> Array:
+    m, n = snapshot.shape
+    if m != n:
+        raise InputError(f"determinant_sign needs a square matrix; this one has shape {(m, n)}.")
     return jnp.linalg.slogdet(snapshot.matrix)[0]
 
 

@@ -115,6 +115,11 @@ class Record(eqx.Module):
     -----
     Memory: at most ``schedule.at_most`` records of the numbers that the observables give; the
     default takes ``8 (min(m, n) + 9)`` bytes a record. Factors are not recorded.
+
+    Raises
+    ------
+    InputError
+        If an observable or the schedule is of another kind.
     """
 
     observables: tuple[Observable, ...] | None = None
@@ -131,6 +136,8 @@ class Record(eqx.Module):
         self.observables = None if observables is None else tuple(map(_as_observable, observables))
         self.extra = tuple(map(_as_observable, extra))
         self.schedule = EverySteps() if schedule is None else schedule
+        if not isinstance(self.schedule, AbstractSchedule):
+            raise InputError(f"schedule must be EverySteps(...) or AtTimes(...); got {schedule!r}.")
 
     def with_extra(self, observable: Observable) -> "Record":
         """The same with one more observable."""

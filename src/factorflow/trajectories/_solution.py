@@ -10,6 +10,7 @@ import xarray as xr
 
 from factorflow._x64 import double_precision
 from factorflow.factorizations import AbstractFactorization
+from factorflow.trajectories._spectrum import effective_rank_of
 from factorflow.trajectories._status import Status
 
 
@@ -19,6 +20,8 @@ class Solution:
 
     Attributes
     ----------
+    factorization, dynamics, shape
+        How the matrix is written, what moved it, and its shape ``(m, n)``.
     factors
         The factors, first applied first, as NumPy arrays.
     status
@@ -45,6 +48,7 @@ class Solution:
     """
 
     factorization: AbstractFactorization
+    dynamics: Any
     shape: tuple[int, int]
     factors: tuple[np.ndarray, ...]
     status: Status
@@ -81,10 +85,9 @@ class Solution:
 
     @property
     def effective_rank(self) -> float:
-        """Effective rank of the end-to-end matrix (Roy and Vetterli 2007)."""
-        p = self.singular_values / self.singular_values.sum()
-        p = p[p > 0]
-        return float(np.exp(-np.sum(p * np.log(p))))
+        """Effective rank of the end-to-end matrix (Roy and Vetterli 2007); NaN if it is zero."""
+        with double_precision():
+            return float(effective_rank_of(self.singular_values))
 
     @property
     def nuclear_norm(self) -> float:

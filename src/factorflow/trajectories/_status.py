@@ -32,6 +32,7 @@ class Status(enum.Enum):
 
     @property
     def failed(self) -> bool:
+        """Whether the numbers cannot be used: the run diverged or stalled."""
         return self in (Status.DIVERGED, Status.STALLED)
 
     @classmethod

@@ -1,0 +1,173 @@
+"""Runs side by side: in threads, or in lockstep as one vectorized program."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from threading import Event, Lock
+from time import perf_counter
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from factorflow._errors import InputError
+from factorflow._x64 import double_precision
+from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._blas import one_blas_thread
+from factorflow.dynamics._checks import checked_factors
+from factorflow.dynamics._engine import Engine
+from factorflow.dynamics._loop import Progress, run
+from factorflow.dynamics._recorder import Recorder
+from factorflow.dynamics._solve import make_engine, make_solution, run_one
+from factorflow.dynamics._stop import Stop
+from factorflow.factorizations import AbstractFactorization
+from factorflow.initializers import AbstractInitializer
+from factorflow.trajectories import Record, Solution
+
+Run = tuple[Any, AbstractInitializer, int]  # problem, initializer, seed
+
+_SMALLEST_BATCH = 16  # runs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs share."""
+
+    factorization: AbstractFactorization
+    dynamics: AbstractDynamics
+    stop: Stop
+    record: Record
+    route: str
+
+    def engine(self, problem) -> Engine:
+        parts = self.factorization, self.dynamics, self.stop, self.record, None, self.route
+        return make_engine(problem, *parts)
+
+
+class _Tally:
+    """Progress of runs in several threads, told one at a time."""
+
+    def __init__(self, sizes: Sequence[int], progress: Progress | None):
+        self._running = list(sizes)
+        self._progress = progress
+        self._lock = Lock()
+
+    def tell(self, part: int, outline: dict) -> None:
+        """Pass on what a part says, with the running runs of all parts."""
+        with self._lock:
+            self._running[part] = outline["n_running"]
+            if self._progress is not None:
+                self._progress(outline | {"n_running": sum(self._running)})
+
+
+def one_by_one(
+    runs: list[Run], settings: Settings, progress: Progress | None, *, threads: bool
+) -> list[Solution]:
+    """Each run by itself, one after another or in as many threads as there are cores."""
+    tally = _Tally([1] * len(runs), progress)
+
+    def one(which: int, halt: Event) -> Solution:
+        problem, init, seed = runs[which]
+        engine = settings.engine(problem)
+        solution = run_one(engine, problem, settings.record, init, seed, halt=halt)
+        tally.tell(which, {"n_running": 0})
+        return solution
+
+    # The first run compiles; the others find it compiled.
+    halt = Event()
+    first = one(0, halt)
+    workers = (os.cpu_count() or 1) if threads else 1
+    return [first, *_side_by_side(one, range(1, len(runs)), workers, halt)]
+
+
+def in_batches(runs: list[Run], settings: Settings, progress: Progress | None) -> list[Solution]:
+    """A batch for each core: shorter waits for the slowest run, and no core idle."""
+    n_batches = max(1, min(os.cpu_count() or 1, len(runs) // _SMALLEST_BATCH))
+    bounds = np.linspace(0, len(runs), n_batches + 1).astype(int)
+    parts = [runs[a:b] for a, b in pairwise(bounds)]
+    tally = _Tally(list(map(len, parts)), progress)
+
+    def one(which: int, halt: Event) -> list[Solution]:
+        tell = None if progress is None else lambda outline: tally.tell(which, outline)
+        return _in_lockstep(parts[which], settings, tell, halt)
+
+    batches = _side_by_side(one, range(n_batches), n_batches, Event())
+    return [solution for solutions in batches for solution in solutions]
+
+
+def _side_by_side(work: Callable, places: Sequence[int], workers: int, halt: Event) -> list:
+    """``work(place, halt)`` for each place; an interrupt lets each come to its end early."""
+    if workers == 1:
+        return [work(place, halt) for place in places]
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(work, place, halt) for place in places]
+        try:
+            return [each.result() for each in waiting]
+        except KeyboardInterrupt:
+            halt.set()
+            return [each.result() for each in waiting]
+
+
+def _in_lockstep(
+    runs: list[Run], settings: Settings, progress: Progress | None, halt: Event
+) -> list[Solution]:
+    began = perf_counter()
+    with double_precision(), one_blas_thread():
+        engine = _batch_engine(runs, settings)
+        starts = [
+            checked_factors(init, settings.factorization, problem.shape, seed)
+            for problem, init, seed in runs
+        ]
+        state = engine.init([np.stack(layer) for layer in zip(*starts, strict=True)])
+        recorder = Recorder(settings.record.schedule, engine.observables)
+        state = jax.device_get(run(engine, state, recorder, progress=progress, halt=halt))
+    each = (perf_counter() - began) / len(runs)
+    return [
+        make_solution(engine, problem, _pick(state, k), recorder, k, seed, each)
+        for k, (problem, _, seed) in enumerate(runs)
+    ]
+
+
+def _pick(state: State, which: int) -> State:
+    return jax.tree.map(lambda leaf: leaf[which], state)
+
+
+def stackable(runs: list[Run], settings: Settings) -> bool:
+    """Whether the problems have losses and observables of one structure, on the dense route."""
+    problems = {id(problem): problem for problem, _, _ in runs}.values()
+    parts = [_loss_and_observables(problem, settings, settings.route) for problem in problems]
+    return parts[0][0].route != "entries" and len(set(map(_structure, parts))) == 1
+
+
+def _batch_engine(runs: list[Run], settings: Settings) -> Engine:
+    problems = [problem for problem, _, _ in runs]
+    engine = settings.engine(problems[0])
+    if all(problem is problems[0] for problem in problems):
+        return replace(engine, batch=len(runs))
+    parts = [_loss_and_observables(p, settings, engine.loss.route) for p in problems]
+    if len(set(map(_structure, parts))) > 1:
+        raise InputError(
+            "These problems cannot be advanced in one batch, since their losses or what is "
+            'recorded of them differ in structure; give how="threads".'
+        )
+    loss, observables = _stacked(parts)
+    return replace(engine, batch=len(runs), loss=loss, observables=observables, loss_axis=0)
+
+
+def _loss_and_observables(problem, settings: Settings, route: str):
+    return problem.loss(settings.factorization, route), settings.record.resolve(problem)
+
+
+def _structure(tree) -> tuple:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple(np.shape(leaf) if eqx.is_array_like(leaf) else leaf for leaf in leaves)
+
+
+def _stacked(trees: Sequence):
+    """One tree whose arrays have a leading axis over the given trees of one structure."""
+    arrays, rest = zip(*(eqx.partition(tree, eqx.is_array_like) for tree in trees), strict=True)
+    return eqx.combine(jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays), rest[0])
