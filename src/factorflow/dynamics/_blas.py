@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from threading import Lock
 
 from threadpoolctl import ThreadpoolController
@@ -46,6 +47,5 @@ def _leave() -> None:
 
 @cache
 def _controller() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  # loads the BLAS that JAX's LAPACK calls go to
-
+    import_module("scipy.linalg")  # loads the BLAS that JAX's LAPACK calls go to
     return ThreadpoolController()

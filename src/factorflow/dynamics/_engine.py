@@ -66,8 +66,8 @@ class Engine:
 
     def with_arrays(self) -> "Engine":
         """The same with every array on the device, so that no call moves it there again."""
-        place = lambda leaf: jnp.asarray(leaf) if eqx.is_array_like(leaf) else leaf  # noqa: E731
-        return replace(self, observables=jax.tree.map(place, self.observables))
+        arrays, rest = eqx.partition(self.observables, eqx.is_array_like)
+        return replace(self, observables=eqx.combine(jax.tree.map(jnp.asarray, arrays), rest))
 
 
 def _init_one(dynamics, thresholds, interpolates, loss, factors) -> State:
