@@ -3,6 +3,8 @@
 1. One gradient (depth 3, 100x100, dense) against its six bare matrix products.
 2. A run with the default record against one without observables.
 3. Runs of a batch of 64 seeds against 64 single runs, at 4x4, 20x20 and 100x100.
+4. 32 runs in lockstep against the same in threads, where ``solve_many`` changes from one to the
+   other.
 
     python benchmarks/engine.py [--json FILE]
 """
@@ -84,10 +86,24 @@ def batch_over_single(size: int) -> dict:
     }
 
 
+def lockstep_over_threads(size: int) -> dict:
+    truth = ff.datasets.low_rank(shape=(size, size), rank=3, seed=0)
+    problem = ff.Completion.sample(truth, n_observed=size * size * 2 // 5, seed=0)
+
+    def runs(how):
+        many = ff.solve_many(problem, ff.DeepLinear(3), seeds=range(32), how=how)
+        return [solution.factors for solution in many]
+
+    ways = {"batch": lambda: runs("batch"), "threads": lambda: runs("threads")}
+    seconds = interleaved(ways, 1)
+    return {"size": size, "ratio": median_ratio(seconds["batch"], seconds["threads"])}
+
+
 CASES = {
     "gradient_over_six_products": gradient_over_products,
     "recorded_over_unrecorded": recorded_over_unrecorded,
     **{f"batch_of_64_over_single_{n}": partial(batch_over_single, n) for n in BATCHES},
+    **{f"lockstep_over_threads_{n}": partial(lockstep_over_threads, n) for n in (40, 60, 100)},
 }
 
 

@@ -32,7 +32,9 @@ PENDULUM_START = (1.0, 0.0)
 
 
 def pendulum_reference(times):
-    field = lambda t, y: [float(leaf) for leaf in pendulum(t, y, None)]  # noqa: E731
+    def field(t, y):
+        return [float(leaf) for leaf in pendulum(t, y, None)]
+
     found = solve_ivp(
         field, (0, times[-1]), PENDULUM_START, "DOP853", times, rtol=1e-11, atol=1e-12
     )
@@ -211,7 +213,10 @@ def test_an_event_is_found_where_it_happens():
             lambda t, y, args, **_: y[0], optimistix.Newton(rtol=1e-10, atol=1e-10)
         ),
     )
-    crossing = lambda t, y: y[0]  # noqa: E731
+
+    def crossing(t, y):
+        return y[0]
+
     crossing.terminal = True
     exact = solve_ivp(
         lambda t, y: [float(leaf) for leaf in pendulum(t, y, None)],

@@ -94,7 +94,10 @@ def test_gradient_by_a_layer_is_the_documented_one(widths):
     factors = factors_of(network, shape)
     G = np.random.default_rng(1).normal(size=shape)
     with double_precision():
-        loss = lambda factors: jnp.vdot(G, network.matrix(factors))  # noqa: E731
+
+        def loss(factors):
+            return jnp.vdot(G, network.matrix(factors))
+
         gradient = jax.jit(jax.grad(loss))(tuple(map(jnp.asarray, factors)))
     for j, found in enumerate(gradient):
         after = product([np.eye(len(factors[j])), *factors[j + 1 :]])

@@ -18,7 +18,7 @@ def one_blas_thread() -> Iterator[None]:
     """Keep LAPACK, which takes the records, to one thread.
 
     The matrices are small: threads of BLAS mostly wait for each other there and, on a busy
-    machine, for the rest of it (70 times slower was seen). XLA's own products are not concerned.
+    machine, for the rest of it. XLA's own products are not concerned.
     Runs in several threads share one limit, which the last of them lifts.
     """
     _enter()

@@ -1,8 +1,8 @@
 """Host functions on NumPy views of XLA's own buffers, through the foreign function interface.
 
-``jax.pure_callback`` would copy every argument to a JAX array on each call, which costs more
-than the gradient itself and can wait for ever on a busy thread pool. A handler of XLA's foreign
-function interface gets plain pointers: no copy, no JAX object, nothing to wait for.
+``jax.pure_callback`` would copy every argument to a JAX array on each call, and its users report
+that it can wait for ever on a busy thread pool. A handler of XLA's foreign function interface
+gets plain pointers: no copy, no JAX object, nothing to wait for.
 The structures below are those of ``xla/ffi/api/c_api.h``.
 """
 
