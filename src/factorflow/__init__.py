@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 from factorflow._errors import FactorflowWarning, FlowError, InputError
 
 if TYPE_CHECKING:
-    from factorflow import datasets, plots, problems, report, trajectories
+    from factorflow import (
+        convex,
+        datasets,
+        experiments,
+        plots,
+        problems,
+        report,
+        theory,
+        trajectories,
+    )
+    from factorflow.convex import nuclear_norm, soft_impute
     from factorflow.dynamics import (
         RKC,
         EarlyStopping,
@@ -22,10 +32,10 @@ if TYPE_CHECKING:
         solve,
         solve_many,
     )
-    from factorflow.estimators import DeepMatrixCompletion
+    from factorflow.estimators import DeepMatrixCompletion, NuclearNormCompletion, SoftImpute
     from factorflow.factorizations import DeepLinear
     from factorflow.initializers import Balanced, Gaussian, Identity, Orthogonal
-    from factorflow.problems import Completion, FunctionProblem
+    from factorflow.problems import Completion, FunctionProblem, Sensing
     from factorflow.trajectories import (
         AtTimes,
         EverySteps,
@@ -40,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = version("factorflow")
 
 _HOME = {
+    "convex": ("nuclear_norm", "soft_impute"),
     "dynamics": (
         "RKC",
         "EarlyStopping",
@@ -50,10 +61,10 @@ _HOME = {
         "solve",
         "solve_many",
     ),
-    "estimators": ("DeepMatrixCompletion",),
+    "estimators": ("DeepMatrixCompletion", "NuclearNormCompletion", "SoftImpute"),
     "factorizations": ("DeepLinear",),
     "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal"),
-    "problems": ("Completion", "FunctionProblem"),
+    "problems": ("Completion", "FunctionProblem", "Sensing"),
     "trajectories": (
         "AtTimes",
         "EverySteps",
@@ -65,7 +76,16 @@ _HOME = {
         "save_trajectory",
     ),
 }
-_FOLDERS = ("datasets", "plots", "problems", "report", "trajectories")
+_FOLDERS = (
+    "convex",
+    "datasets",
+    "experiments",
+    "plots",
+    "problems",
+    "report",
+    "theory",
+    "trajectories",
+)
 _FOLDER_OF = {name: folder for folder, names in _HOME.items() for name in names}
 
 __all__ = [
@@ -85,21 +105,29 @@ __all__ = [
     "GradientFlow",
     "Identity",
     "InputError",
+    "NuclearNormCompletion",
     "Observable",
     "Orthogonal",
     "Record",
+    "Sensing",
+    "SoftImpute",
     "Solution",
     "Status",
     "Stop",
+    "convex",
     "datasets",
+    "experiments",
     "group_rmsprop",
     "load_trajectory",
+    "nuclear_norm",
     "plots",
     "problems",
     "report",
     "save_trajectory",
+    "soft_impute",
     "solve",
     "solve_many",
+    "theory",
     "trajectories",
 ]
 

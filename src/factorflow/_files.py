@@ -4,7 +4,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -84,8 +84,8 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def write_json(path: str | os.PathLike, content: Mapping[str, Any]) -> None:
-    """Write a dictionary as UTF-8 JSON, whole or not at all.
+def write_json(path: str | os.PathLike, content: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write a dictionary or a list as UTF-8 JSON, whole or not at all.
 
     NumPy scalars and arrays become numbers and lists, paths become strings, and NaN and the
     infinities, which JSON does not have, become ``null``.
@@ -95,7 +95,7 @@ def write_json(path: str | os.PathLike, content: Mapping[str, Any]) -> None:
     InputError
         If the file cannot be written there.
     TypeError
-        If the dictionary holds an object that JSON has no form for.
+        If the content holds an object that JSON has no form for.
     """
     text = json.dumps(_plain(content), indent=2, allow_nan=False, ensure_ascii=False)
     with whole_file(path) as temporary:

@@ -9,7 +9,7 @@ from cli_inputs import factorflow
 
 import factorflow as ff
 
-COMMANDS = ("complete", "demo", "doctor")
+COMMANDS = ("complete", "demo", "reproduce", "claims", "doctor")
 
 
 def test_help_lists_every_command():

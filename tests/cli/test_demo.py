@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 from cli_inputs import SHAPE, factorflow
 
-from factorflow import Completion
+from factorflow import Completion, nuclear_norm
 from factorflow.cli import _demo_matrix, _demo_photograph
 from factorflow.cli._interrupts import Interrupts
 from factorflow.cli._progress import FitProgress
@@ -32,10 +32,10 @@ def test_it_writes_its_pictures_and_says_where(small, tmp_path):
 
     again = _demo_matrix.complete_matrix(1, Interrupts(), FitProgress())
     names = [row[0] for row in again.rows()]
-    assert names == ["truth", "depth 1", "depth 2"]
+    assert names == ["truth", "nuclear norm", "depth 1", "depth 2"]
     for name, error, norm, rank, _ in again.rows():
-        line = next(line for line in run.stdout.splitlines() if name in line)
-        assert line.replace("│", " ").split()[-4 if name != "truth" else -3 :][:3] == [
+        line = next(line for line in run.stdout.splitlines() if f"│ {name} " in line)
+        assert line.replace("│", " ").split()[-4 if name.startswith("depth") else -3 :][:3] == [
             f"{error:.2g}",
             f"{norm:.1f}",
             f"{rank:.2f}",
@@ -45,7 +45,8 @@ def test_it_writes_its_pictures_and_says_where(small, tmp_path):
 
 def test_the_numbers_of_the_truth_are_its_own():
     truth = np.diag([3.0, 1.0, 0.0])
-    demo = _demo_matrix.MatrixDemo(Completion.sample(truth, 9), {})
+    problem = Completion.sample(truth, 9)
+    demo = _demo_matrix.MatrixDemo(problem, nuclear_norm(problem), {})
     name, error, norm, rank, gradients = demo.rows()[0]
     assert (name, error, gradients) == ("truth", 0.0, None)
     assert norm == pytest.approx(4)

@@ -353,6 +353,11 @@ def test_json_of_numpy(tmp_path):
     }
 
 
+def test_json_of_a_list(tmp_path):
+    write_json(tmp_path / "o.json", [{"a": NAN}, (np.int64(1), "b")])
+    assert json.loads((tmp_path / "o.json").read_text()) == [{"a": None}, [1, "b"]]
+
+
 def test_json_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "o.json", {"a": object()})

@@ -254,3 +254,55 @@ def test_progress_counts_the_runs_of_all_batches():
     assert told[0]["n_running"] == 40
     assert told[-1]["n_running"] < 40
     assert all(0 <= outline["n_running"] <= 40 for outline in told)
+
+
+@hows
+def test_each_run_is_told_as_it_ends(how):
+    told, told_at_end = {}, []
+
+    def finished(k, solution):
+        assert k not in told
+        told[k] = solution
+
+    steep = [START, Gaussian(1e3), START]
+    solutions = together(
+        (PROBLEM, steep, [0, 1, 2]),
+        DESCENT,
+        how=how,
+        throw=False,
+        finished=finished,
+        progress=lambda outline: told_at_end.append((outline["n_running"], len(told))),
+    )
+    assert sorted(told) == [0, 1, 2]
+    assert all(told[k] is solution for k, solution in enumerate(solutions))
+    assert told[1].status is Status.DIVERGED
+    if how in ("threads", "loop"):  # a run counts as ended once it has been told
+        assert all(n_told >= 3 - n_running for n_running, n_told in told_at_end)
+
+
+def test_the_numbers_of_runs_go_through_all_batches():
+    told = {}
+    runs = {"seeds": range(40), "how": "batch", "record": RECORD, "stop": UNTIL}
+    solutions = solve_many(PROBLEM, NETWORK, FLOW, init=START, finished=told.__setitem__, **runs)
+    assert all(told[k] is solution for k, solution in enumerate(solutions))
+
+
+@hows
+def test_an_interrupted_run_is_not_told(how):
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("factorflow.dynamics._loop._reached", _interrupt)
+        solutions = together(
+            BATCHES["seeds"][0], how=how, finished=lambda k, solution: told.append(k)
+        )
+    assert {solution.status for solution in solutions} == {Status.INTERRUPTED}
+    assert told == []
+
+
+@pytest.mark.parametrize("how", ["batch", "threads"])
+def test_what_is_told_of_an_end_may_raise(how):
+    def finished(k, solution):
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        together(BATCHES["seeds"][0], how=how, finished=finished)

@@ -7,7 +7,13 @@ from functools import cache
 import numpy as np
 from sklearn.base import clone
 
-from factorflow import DeepMatrixCompletion, GradientDescent
+from factorflow import (
+    DeepMatrixCompletion,
+    GradientDescent,
+    NuclearNormCompletion,
+    SoftImpute,
+)
+from factorflow.estimators import AbstractMatrixCompletion
 from factorflow.initializers import AbstractInitializer, Gaussian
 
 SHAPE = (20, 15)  # one shape for all, so that little is compiled
@@ -42,6 +48,10 @@ def _start_permuted(model, rows, columns):
     return clone(model).set_params(init=Permuted(Gaussian(model.scale), rows, columns))
 
 
+def _as_it_is(model, rows, columns):
+    return model
+
+
 @dataclass(frozen=True, eq=False)
 class Member:
     """An estimator in one configuration, and what may be asked of it beyond the contract.
@@ -53,18 +63,23 @@ class Member:
     train_error
         Mean squared train error that it promises, relative to the mean square of the values less
         their biases; None if it stops before it interpolates.
+    recovery
+        Relative error within which an exactly low-rank matrix comes back; that of new rows of it
+        may be half as much again.
     permuted
-        ``permuted(model, rows, columns)``: the same from a start whose rows and columns are
-        permuted as those of the data are; None where held-out cells are drawn by position.
+        ``permuted(model, rows, columns)``: the same for data whose rows and columns are permuted,
+        so that a random start is permuted likewise; None where held-out cells are drawn by
+        position.
     random
-        Whether ``random_state`` has an effect.
+        Whether ``random_state`` has an effect: on the start, or on the held-out cells.
     affine
         Whether a constant that is added to the values comes back unchanged.
     """
 
     name: str
-    model: DeepMatrixCompletion
+    model: AbstractMatrixCompletion
     train_error: float | None = None
+    recovery: float = 2e-2
     permuted: Callable | None = None
     random: bool = True
     affine: bool = True
@@ -92,6 +107,31 @@ MEMBERS = [
     ),
     Member("validation", DeepMatrixCompletion(validation_fraction=0.05)),
     Member("rows+columns", DeepMatrixCompletion(biases="rows+columns")),
+    Member("soft-impute", SoftImpute(validation_fraction=0.05)),
+    # What effects leave of a matrix of rank 2 has rank 4, which the penalty on its size feels.
+    Member("soft-impute, rows+columns", SoftImpute(biases="rows+columns"), recovery=5e-2),
+    Member(
+        "soft-impute, one weight",
+        SoftImpute(weight=0.05, biases="none", tol=1e-6),
+        permuted=_as_it_is,
+        random=False,
+        affine=False,  # the weight is in the units of the values
+    ),
+    Member("nuclear norm", NuclearNormCompletion(), 1e-6, permuted=_as_it_is, random=False),
+    Member(
+        "nuclear norm, rows+columns",
+        NuclearNormCompletion(biases="rows+columns"),
+        1e-6,
+        recovery=5e-2,
+    ),
+    Member(
+        "nuclear norm, noise",
+        NuclearNormCompletion(noise=0.01, biases="none"),
+        1e-4,
+        permuted=_as_it_is,
+        random=False,
+        affine=False,  # the noise is in the units of the values
+    ),
 ]
 
 

@@ -83,7 +83,7 @@ def test_a_member_that_interpolates_meets_the_observed_entries(member):
 
 @every_member
 def test_an_exactly_low_rank_matrix_is_recovered(member):
-    assert relative_error(fitted(member).reconstruct(), TRUTH) < 2e-2
+    assert relative_error(fitted(member).reconstruct(), TRUTH) < member.recovery
 
 
 @every_member
@@ -123,7 +123,7 @@ def test_permuting_rows_and_columns_commutes_with_completing(member):
 @pytest.mark.parametrize(
     "member", [each for each in MEMBERS if each.random], ids=lambda member: member.name
 )
-def test_the_random_state_decides_the_start(member):
+def test_the_random_state_decides_what_is_drawn(member):
     first, again, other = (
         member.make(random_state=seed).fit(X).reconstruct() for seed in (5, 5, 6)
     )
@@ -142,7 +142,7 @@ def test_a_training_row_folded_in_is_its_own_reconstruction(member):
 @every_member
 def test_new_rows_of_the_same_column_space_are_recovered(member):
     completed = fitted(member).transform(with_gaps(NEW_ROWS, missing=[0, 7, 11]))
-    assert relative_error(completed, NEW_ROWS) < 3e-2
+    assert relative_error(completed, NEW_ROWS) < 1.5 * member.recovery
 
 
 @every_member

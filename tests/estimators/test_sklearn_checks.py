@@ -6,10 +6,11 @@ import scipy.sparse
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from factorflow import DeepMatrixCompletion
+from factorflow import DeepMatrixCompletion, NuclearNormCompletion, SoftImpute
 
 # Every shape is compiled anew, so one configuration stands for all; the contract holds the others.
-MODEL = DeepMatrixCompletion(stop="interpolate", tol=1e-2, max_gradients=2000)
+DEEP = DeepMatrixCompletion(stop="interpolate", tol=1e-2, max_gradients=2000)
+MODELS = [DEEP, SoftImpute(), NuclearNormCompletion(tol=1e-3)]
 
 _ONE_NUMBER = "predict gives whole rows; the check wants one number for each row"
 _FAILS = {
@@ -19,20 +20,21 @@ _FAILS = {
 
 
 @pytest.mark.filterwarnings("ignore::factorflow._errors.FactorflowWarning")
-@parametrize_with_checks([MODEL], expected_failed_checks=lambda estimator: _FAILS)
+@parametrize_with_checks(MODELS, expected_failed_checks=lambda estimator: _FAILS)
 def test_scikit_learn(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 @pytest.mark.parametrize("kind", [scipy.sparse.coo_array, scipy.sparse.coo_matrix])
 @pytest.mark.parametrize("name", ["dok", "lil", "csr", "csc", "coo"])
-def test_sparse_formats(kind, name):
+def test_sparse_formats(model, kind, name):
     """What the checks of sparse data ask for, but for the shape of predict's answer."""
     X = np.random.default_rng(0).uniform(size=(40, 3))
     X[X < 0.4] = np.nan
     cells = np.nonzero(~np.isnan(X))
     stored = kind((X[cells], cells), shape=X.shape).asformat(name)
-    model = clone(MODEL)
-    np.testing.assert_array_equal(model.fit_transform(stored), clone(MODEL).fit_transform(X))
+    model = clone(model)
+    np.testing.assert_array_equal(model.fit_transform(stored), clone(model).fit_transform(X))
     np.testing.assert_array_equal(model.transform(stored), model.transform(X))
     assert model.predict(stored).shape == (40, 3)

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from factorflow import _errors
-from factorflow.report import Table, write_report
+from factorflow.report import Link, Mark, Section, Table, write_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 TABLE = Table("Errors <kept aside>", ["Method", "Error"], [("deep & linear", 0.5), ("mean", None)])
@@ -174,3 +174,37 @@ def test_whole_or_not_at_all(tmp_path, figure, before):
 def test_no_such_folder(tmp_path):
     with pytest.raises(_errors.InputError, match="does not exist"):
         write_report(tmp_path / "none" / "report.html", title="A run")
+
+
+def test_sections(write, figure):
+    linked = Table(
+        "Verdicts", ["Claim", "Verdict"], [(Link("a < b", "a.b"), Mark("holds", "good"))]
+    )
+    text, page = write(
+        title="All",
+        tables=[linked],
+        sections=[
+            Section(
+                "First <one>",
+                "a.b",
+                mark=Mark("fails & differs", "bad"),
+                lead=["What is claimed."],
+                summary=[("Source", "Nobody")],
+                tables=[TABLE],
+                figures=[("How the error fell.", figure)],
+                notes=["Nothing was dropped."],
+            ),
+            Section("Second", "c"),
+        ],
+    )
+    assert page.all("a") == [{"href": "#a.b"}]
+    assert [section["id"] for section in page.all("section")] == ["a.b", "c"]
+    marks = [span["class"] for span in page.all("span")]
+    assert marks == ["mark good", "mark bad"]
+    words = {"a < b", "holds", "First <one> ", "fails & differs", "What is claimed.", "Nobody"}
+    words |= {"How the error fell.", "Nothing was dropped.", "deep & linear", "Second"}
+    assert words <= set(page.texts)
+    assert text.index("First &lt;one&gt;") < text.index("What is claimed.") < text.index("<dl>")
+    assert len(page.all("h2")) == 3  # of the first table and of the two sections
+    assert len(page.all("h3")) == 3  # numbers, figures and notes of the first section
+    assert len(page.all("figure")) == 1

@@ -5,10 +5,12 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from factorflow.cli._claims import claims
 from factorflow.cli._complete import complete
 from factorflow.cli._demo import demo
 from factorflow.cli._doctor import doctor
 from factorflow.cli._failures import plain_failures
+from factorflow.cli._reproduce import reproduce
 
 
 class _Commands(TyperGroup):
@@ -26,6 +28,8 @@ app = typer.Typer(
 )
 app.command()(complete)
 app.command()(demo)
+app.command()(reproduce)
+app.command()(claims)
 app.command()(doctor)
 
 

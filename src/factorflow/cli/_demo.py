@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from factorflow._errors import InputError
+from factorflow.cli._folder import make_folder
 from factorflow.cli._method import check_seed
 
 
@@ -28,7 +28,7 @@ def demo(
 
     check_seed(seed)
     with Interrupts() as interrupts:
-        _make_folder(output)
+        make_folder(output, "report.html")
         from rich.console import Console
 
         from factorflow.cli._demo_matrix import complete_matrix
@@ -43,18 +43,3 @@ def demo(
         for path in write(output, matrix, photograph):
             typer.echo(f"Wrote {path}.")
         typer.echo(f"The demonstration took {perf_counter() - began:.0f} s.")
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder, and see that files can be written in it."""
-    from factorflow._files import check_target
-
-    try:
-        folder.mkdir(exist_ok=True)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"--output {folder}: the folder {folder.parent} does not exist; create it."
-        ) from error
-    except FileExistsError as error:
-        raise InputError(f"--output {folder} is a file; give the name of a folder.") from error
-    check_target(folder / "report.html")

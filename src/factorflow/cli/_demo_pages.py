@@ -48,13 +48,14 @@ def write(folder: Path, matrix: MatrixDemo, photograph: Outcome) -> Iterator[Pat
         path,
         title="What depth does",
         tables=[
-            Table(f"{_MATRIX}, by gradient flow from near zero.", _COLUMNS, matrix.rows()),
+            Table(f"{_MATRIX}: by the least nuclear norm, and by flow.", _COLUMNS, matrix.rows()),
             Table(f"{_PHOTOGRAPH}: error on the others.", ("", "PSNR (dB)", "RMSE"), rows),
         ],
         figures=list(figures.values()),
         notes=[
-            "Each depth fits the observed entries equally well; they differ in what they put "
-            "between them. Deeper products find matrices of lower rank.",
+            "All fit the observed entries; they differ in what they put between them. The matrix "
+            "of least nuclear norm is the classic answer. Deeper products find matrices of lower "
+            "rank, though not of lower norm.",
             "The photograph is the one of the Summer Palace that scikit-learn ships, scaled down. "
             "Where to stop was chosen on pixels within the observed ones.",
         ],
@@ -70,7 +71,7 @@ def _figures(matrix: MatrixDemo, photograph: Outcome) -> dict[str, tuple[str, Fi
         photograph.source.truth,
     )
     return {
-        "matrix": ("The matrix: observed, completed at each depth, and as it is.", _panels(matrix)),
+        "matrix": ("The matrix: observed, completed, and as it is.", _panels(matrix)),
         "singular_values": (
             "The ten largest singular values on the way; dotted, the five of the truth.",
             _courses(matrix),
@@ -81,7 +82,7 @@ def _figures(matrix: MatrixDemo, photograph: Outcome) -> dict[str, tuple[str, Fi
 
 
 def _panels(matrix: MatrixDemo) -> Figure:
-    shown = {"Observed": matrix.problem.to_array()}
+    shown = {"Observed": matrix.problem.to_array(), "Nuclear norm": matrix.convex.matrix}
     shown |= {f"Depth {depth}": found.matrix for depth, found in matrix.solutions.items()}
     shown["Truth"] = matrix.truth
     scale = color_range(matrix.truth)
@@ -121,7 +122,8 @@ def _beginning(matrix: MatrixDemo) -> float:
 
 def _ends(matrix: MatrixDemo) -> Figure:
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    spectra = {f"depth {depth}": found.singular_values for depth, found in matrix.solutions.items()}
+    spectra = {"nuclear norm": matrix.convex.singular_values}
+    spectra |= {f"depth {n}": found.singular_values for n, found in matrix.solutions.items()}
     spectra = {name: values[: 4 * RANK] for name, values in spectra.items()}
     least = min(values[-1] for values in spectra.values())
     spectra["truth"] = np.linalg.svd(matrix.truth, compute_uv=False)[: 4 * RANK]

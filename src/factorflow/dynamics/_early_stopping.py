@@ -8,14 +8,14 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow.dynamics._abstract import State
 from factorflow.dynamics._engine import Engine
-from factorflow.problems import Completion
+from factorflow.problems import Completion, Sensing
 from factorflow.trajectories import held_out_error
 
 _FIT_HAS_BEGUN = 0.9  # share of the train error at the start
 
 
 class EarlyStopping(eqx.Module):
-    """Keep the point of the run with the least error on held-out entries.
+    """Keep the point of the run with the least error on held-out entries or measurements.
 
     Rank grows with time, so one run is a whole path of regularization and its best point is a
     choice of rank. Every step of the run is judged; the run ends once its time is ``patience``
@@ -24,22 +24,24 @@ class EarlyStopping(eqx.Module):
     Parameters
     ----------
     held_out
-        Entries that the run does not train on, of the same shape as the problem.
+        Entries or measurements that the run does not train on, of the same shape as the problem;
+        ``problem.split`` gives them.
     patience
         Factor of time, above 1.
 
     Raises
     ------
     InputError
-        If ``held_out`` is no Completion, or ``patience`` is not above 1.
+        If ``held_out`` is neither Completion nor Sensing, or ``patience`` is not above 1.
     """
 
-    held_out: Completion = eqx.field(static=True)
+    held_out: Completion | Sensing = eqx.field(static=True)
     patience: float = 3.0
 
     def __check_init__(self):
-        if not isinstance(self.held_out, Completion):
-            raise InputError(f"held_out must be a Completion; got {type(self.held_out).__name__}.")
+        if not isinstance(self.held_out, Completion | Sensing):
+            given = type(self.held_out).__name__
+            raise InputError(f"held_out must be a Completion or a Sensing; got {given}.")
         if not self.patience > 1:
             raise InputError(f"patience is a factor of time above 1; got {self.patience!r}.")
 

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from factorflow._blas import one_blas_thread
 from factorflow._errors import FlowError
 from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics, State
-from factorflow.dynamics._blas import one_blas_thread
 from factorflow.dynamics._checks import check_parts, check_same_run, checked_factors
 from factorflow.dynamics._early_stopping import Best, EarlyStopping
 from factorflow.dynamics._engine import Engine
@@ -50,7 +50,7 @@ def solve(
     Parameters
     ----------
     problem
-        A :class:`Completion`, or anything with a ``shape`` and
+        A :class:`Completion` or :class:`Sensing`, or anything with a ``shape`` and
         ``loss(factorization, route)``.
     factorization
         How the unknown is written, e.g. ``DeepLinear(3)``.
@@ -71,8 +71,8 @@ def solve(
         error of the solution are of that point, and ``resume`` goes on from it; the counts are of
         the whole run, and so is the trajectory, with ``held_out_error``.
     route
-        How loss and gradient are computed: ``"dense"``, ``"entries"``, or ``"auto"`` by cost; the
-        solution says which it was.
+        How loss and gradient are computed: ``"auto"`` by cost, or one of those that the problem
+        has, such as ``"dense"``; the solution says which it was.
     resume
         A solution of the same problem and parts (the stop may differ) to go on from, exactly where
         it stopped.

@@ -12,7 +12,7 @@ from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._loop import Progress
 from factorflow.dynamics._solve import raise_failure
 from factorflow.dynamics._stop import Stop
-from factorflow.dynamics._together import Run, Settings, in_batches, one_by_one, stackable
+from factorflow.dynamics._together import Finished, Run, Settings, in_batches, one_by_one, stackable
 from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer, Gaussian
 from factorflow.trajectories import Record, Solution
@@ -37,6 +37,7 @@ def solve_many(
     route: str = "auto",
     how: How = "auto",
     progress: Progress | None = None,
+    finished: Finished | None = None,
     throw: bool = True,
 ) -> list[Solution]:
     """Run a batch of problems, starts and seeds of one shape.
@@ -59,6 +60,10 @@ def solve_many(
         Function of a dictionary with ``n_running``, the runs that have not ended: as in
         :func:`solve` for a batch, else after each run. The threads that run call it, one at a
         time.
+    finished
+        Function ``(k, solution)`` that is told of run `k` as it ends, or of all runs of a batch
+        as the batch does; not of a run that was interrupted. The threads that run call it, one at
+        a time.
 
     Returns
     -------
@@ -84,9 +89,9 @@ def solve_many(
     settings = Settings(factorization, dynamics, stop, record, route)
     way = _chosen(how, runs, settings)
     if way == "batch":
-        solutions = in_batches(runs, settings, progress)
+        solutions = in_batches(runs, settings, progress, finished)
     else:
-        solutions = one_by_one(runs, settings, progress, threads=way == "threads")
+        solutions = one_by_one(runs, settings, progress, finished, threads=way == "threads")
     if throw:
         for solution in solutions:
             raise_failure(solution)

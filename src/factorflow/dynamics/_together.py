@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from factorflow._blas import one_blas_thread
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics, State
-from factorflow.dynamics._blas import one_blas_thread
 from factorflow.dynamics._checks import checked_factors
 from factorflow.dynamics._engine import Engine
 from factorflow.dynamics._loop import Progress, run
@@ -26,9 +26,10 @@ from factorflow.dynamics._solve import make_engine, make_solution, run_one
 from factorflow.dynamics._stop import Stop
 from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer
-from factorflow.trajectories import Record, Solution
+from factorflow.trajectories import Record, Solution, Status
 
 Run = tuple[Any, AbstractInitializer, int]  # problem, initializer, seed
+Finished = Callable[[int, Solution], None]
 
 _SMALLEST_BATCH = 16  # runs
 
@@ -49,12 +50,21 @@ class Settings:
 
 
 class _Tally:
-    """Progress of runs in several threads, told one at a time."""
+    """Progress and ends of runs in several threads, told one at a time."""
 
-    def __init__(self, sizes: Sequence[int], progress: Progress | None):
+    def __init__(self, sizes: Sequence[int], progress: Progress | None, finished: Finished | None):
         self._running = list(sizes)
-        self._progress = progress
+        self._progress, self._finished = progress, finished
         self._lock = Lock()
+
+    def end(self, first: int, solutions: Sequence[Solution]) -> None:
+        """Pass on the runs that ended by themselves; the first of them has the number ``first``."""
+        if self._finished is None:
+            return
+        with self._lock:
+            for k, solution in enumerate(solutions, first):
+                if solution.status is not Status.INTERRUPTED:
+                    self._finished(k, solution)
 
     def tell(self, part: int, outline: dict) -> None:
         """Pass on what a part says, with the running runs of all parts."""
@@ -65,15 +75,21 @@ class _Tally:
 
 
 def one_by_one(
-    runs: list[Run], settings: Settings, progress: Progress | None, *, threads: bool
+    runs: list[Run],
+    settings: Settings,
+    progress: Progress | None,
+    finished: Finished | None = None,
+    *,
+    threads: bool,
 ) -> list[Solution]:
     """Each run by itself, one after another or in as many threads as there are cores."""
-    tally = _Tally([1] * len(runs), progress)
+    tally = _Tally([1] * len(runs), progress, finished)
 
     def one(which: int, halt: Event) -> Solution:
         problem, init, seed = runs[which]
         engine = settings.engine(problem)
         solution = run_one(engine, problem, settings.record, init, seed, halt=halt)
+        tally.end(which, [solution])
         tally.tell(which, {"n_running": 0})
         return solution
 
@@ -84,16 +100,23 @@ def one_by_one(
     return [first, *_side_by_side(one, range(1, len(runs)), workers, halt)]
 
 
-def in_batches(runs: list[Run], settings: Settings, progress: Progress | None) -> list[Solution]:
+def in_batches(
+    runs: list[Run],
+    settings: Settings,
+    progress: Progress | None,
+    finished: Finished | None = None,
+) -> list[Solution]:
     """A batch for each core: shorter waits for the slowest run, and no core idle."""
     n_batches = max(1, min(os.cpu_count() or 1, len(runs) // _SMALLEST_BATCH))
     bounds = np.linspace(0, len(runs), n_batches + 1).astype(int)
     parts = [runs[a:b] for a, b in pairwise(bounds)]
-    tally = _Tally(list(map(len, parts)), progress)
+    tally = _Tally(list(map(len, parts)), progress, finished)
 
     def one(which: int, halt: Event) -> list[Solution]:
         tell = None if progress is None else lambda outline: tally.tell(which, outline)
-        return _in_lockstep(parts[which], settings, tell, halt)
+        solutions = _in_lockstep(parts[which], settings, tell, halt)
+        tally.end(int(bounds[which]), solutions)
+        return solutions
 
     batches = _side_by_side(one, range(n_batches), n_batches, Event())
     return [solution for solutions in batches for solution in solutions]
@@ -137,8 +160,14 @@ def _pick(state: State, which: int) -> State:
 
 
 def stackable(runs: list[Run], settings: Settings) -> bool:
-    """Whether the problems have losses and observables of one structure, on the dense route."""
-    problems = {id(problem): problem for problem, _, _ in runs}.values()
+    """Whether the problems have losses and observables of one structure, good in lockstep.
+
+    Compiled kernels are not, except for measurements that all runs share.
+    """
+    problems = list({id(problem): problem for problem, _, _ in runs}.values())
+    first = problems[0].loss(settings.factorization, settings.route)
+    if len(problems) > 1 and first.route == "fused":
+        return False  # before every problem lays out its measurements for JAX
     parts = [_loss_and_observables(problem, settings, settings.route) for problem in problems]
     return parts[0][0].route != "entries" and len(set(map(_structure, parts))) == 1
 

@@ -4,12 +4,16 @@ from factorflow.estimators._abstract import AbstractMatrixCompletion
 from factorflow.estimators._deep_matrix_completion import DeepMatrixCompletion
 from factorflow.estimators._effects import Effects, fit_effects, rmse, tune_damping
 from factorflow.estimators._fold_in import ColumnSpace
+from factorflow.estimators._nuclear_norm_completion import NuclearNormCompletion
+from factorflow.estimators._soft_impute import SoftImpute
 
 __all__ = [
     "AbstractMatrixCompletion",
     "ColumnSpace",
     "DeepMatrixCompletion",
     "Effects",
+    "NuclearNormCompletion",
+    "SoftImpute",
     "fit_effects",
     "rmse",
     "tune_damping",

@@ -133,8 +133,12 @@ class AbstractMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstim
         table = self._fit_table(problem).without(problem.empty_rows, problem.empty_columns)
         self.effects_, self.left_, self.right_ = table.effects, table.left, table.right
         self._train_error = table.train_error
-        self._space = ColumnSpace(table.left, table.right, table.train_error)
+        self._space = self._column_space(table)
         return cells
+
+    def _column_space(self, table: Table) -> ColumnSpace:
+        """What new rows are folded in by."""
+        return ColumnSpace(table.left, table.right, table.train_error)
 
     def _table(self) -> Table:
         return Table(self.effects_, self.left_, self.right_, self._train_error)

@@ -11,7 +11,6 @@ from factorflow.estimators._effects import (
     Damping,
     Effects,
     fit_effects,
-    tune_damping,
 )
 from factorflow.estimators._parameters import (
     check_callable,
@@ -22,6 +21,7 @@ from factorflow.estimators._parameters import (
     check_random_state,
     seed_of,
 )
+from factorflow.estimators._residuals import damping_for, hold_out
 from factorflow.estimators._runs import Run, Settings, run
 from factorflow.estimators._table import Table
 from factorflow.factorizations import DeepLinear
@@ -188,8 +188,9 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
 
     def _runs(self, problem: Completion, settings: Settings, seed: int) -> tuple[list[Run], Run]:
         """All runs of the fit, and the one that is the fit."""
-        train, held_out = self._split(problem, seed)
-        damping = self._damping(train, held_out)
+        wanted = self.stop == "validation" or self.biases == "rows+columns"
+        train, held_out = hold_out(problem, wanted, self.validation_fraction, seed)
+        damping = damping_for(self.biases, train, held_out)
         target, runs = float(self.tol), []
         if self.stop == "validation" and held_out is not None:
             early = EarlyStopping(held_out, self.patience)
@@ -202,17 +203,6 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
         runs.append(run(settings, problem, self._effects(problem, damping), target))
         # A validated fit is worth more than a second one that did not come to its end.
         return runs, runs[0] if runs[-1].interrupted else runs[-1]
-
-    def _split(self, problem: Completion, seed: int) -> tuple[Completion, Completion | None]:
-        wanted = self.stop == "validation" or self.biases == "rows+columns"
-        if not wanted or problem.n_observed < 2:
-            return problem, None
-        return problem.split(self.validation_fraction, seed)
-
-    def _damping(self, train: Completion, held_out: Completion | None) -> Damping:
-        if self.biases != "rows+columns" or held_out is None:
-            return (1.0, 1.0)
-        return tune_damping(train, held_out)
 
     def _effects(self, problem: Completion, damping: Damping) -> Effects:
         return fit_effects(problem, self.biases, damping)

@@ -28,6 +28,12 @@ def check_count(name: str, value: Any) -> None:
         raise InputError(f"{name} must be a whole number of 1 or more, or None; got {value!r}.")
 
 
+def check_whole(name: str, value: Any) -> None:
+    """Refuse what is no whole number of 1 or more."""
+    if not (_is_whole(value) and value >= 1):
+        raise InputError(f"{name} must be a whole number of 1 or more; got {value!r}.")
+
+
 def check_kind(name: str, value: Any, kind: type, wanted: str) -> None:
     """Refuse what is neither None nor of a kind."""
     if value is not None and not isinstance(value, kind):

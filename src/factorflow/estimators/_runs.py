@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,20 @@ import xarray as xr
 from factorflow._errors import FactorflowWarning
 from factorflow._x64 import double_precision
 from factorflow.dynamics import AbstractDynamics, EarlyStopping, Stop, solve
-from factorflow.estimators._effects import Effects, rmse
+from factorflow.estimators._effects import Effects
+from factorflow.estimators._residuals import (
+    are_rounding,
+    biases_alone,
+    error_on,
+    less_effects,
+    with_values,
+)
 from factorflow.estimators._table import Table
 from factorflow.factorizations import DeepLinear
 from factorflow.initializers import AbstractInitializer
 from factorflow.problems import Completion
 from factorflow.trajectories import EverySteps, Record, Solution, Status
 
-_NOTHING = 1e-12  # share of the largest value below which residuals are rounding
 _POWERS = {
     "singular_values": 1,
     "nuclear_norm": 1,
@@ -110,15 +116,15 @@ def run(
     early_stopping
         Entries of the same kind as the problem's, to end by; in the units of the values.
     """
-    residuals = _residuals(problem, effects)
+    residuals = less_effects(problem, effects)
+    if are_rounding(residuals, problem):
+        return Run(biases_alone(problem, effects), unit=0.0)
     unit = float(np.sqrt(np.mean(residuals**2)))
-    if unit <= _NOTHING * float(np.abs(problem.values).max()):
-        return Run(_nothing(problem, effects), unit=0.0)
     early = None
     if early_stopping is not None:
         early = _normalized(early_stopping, effects, unit)
     solution = solve(
-        _with_values(problem, residuals / unit),
+        with_values(problem, residuals / unit),
         settings.factorization,
         settings.dynamics,
         init=settings.init,
@@ -133,30 +139,14 @@ def run(
     table = Table(effects, unit * left, right, solution.train_error * unit**2)
     if early_stopping is None:
         return Run(table, unit, solution)
-    return Run(table, unit, solution, _error_on(early_stopping.held_out, table))
+    held_out: Any = early_stopping.held_out
+    return Run(table, unit, solution, error_on(held_out, table))
 
 
 def _normalized(early: EarlyStopping, effects: Effects, unit: float) -> EarlyStopping:
-    values = _residuals(early.held_out, effects) / unit
-    return EarlyStopping(_with_values(early.held_out, values), early.patience)
-
-
-def _residuals(problem: Completion, effects: Effects) -> np.ndarray:
-    return problem.values - effects.at(problem.rows, problem.columns)
-
-
-def _with_values(problem: Completion, values: np.ndarray) -> Completion:
-    """Without the truth: that is in other units, and not less the biases."""
-    return replace(problem, values=values, truth=None)
-
-
-def _nothing(problem: Completion, effects: Effects) -> Table:
-    m, n = problem.shape
-    return Table(effects, np.zeros((m, 1)), np.zeros((1, n)), 0.0)
-
-
-def _error_on(held_out: Completion, table: Table) -> float:
-    return rmse(table.at(held_out.rows, held_out.columns), held_out.values)
+    held_out: Any = early.held_out
+    values = less_effects(held_out, effects) / unit
+    return EarlyStopping(with_values(held_out, values), early.patience)
 
 
 def _halves(solution: Solution) -> tuple[np.ndarray, np.ndarray]:

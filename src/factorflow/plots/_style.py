@@ -40,8 +40,8 @@ def draw(ax: Axes, x: np.ndarray, y: np.ndarray, **style: Any) -> Line2D:
     return ax.plot(x, y, **style)[0]
 
 
-def legend(ax: Axes) -> None:
-    ax.legend(frameon=False, fontsize="small")
+def legend(ax: Axes, **chosen: Any) -> None:
+    ax.legend(frameon=False, fontsize="small", **chosen)
 
 
 def ordered_colors(n: int) -> list[str]:

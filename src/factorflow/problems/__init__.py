@@ -3,14 +3,27 @@
 from factorflow.problems._by_entries import EntriesLoss
 from factorflow.problems._completion import Completion
 from factorflow.problems._dense import DenseLoss
+from factorflow.problems._dense_operator import DenseOperator
+from factorflow.problems._entry_operator import EntryOperator
 from factorflow.problems._function import FunctionLoss, FunctionProblem
 from factorflow.problems._loss import AbstractLoss
+from factorflow.problems._operator import AbstractOperator
+from factorflow.problems._rank_one_operator import RankOneOperator
+from factorflow.problems._sensing import Sensing
+from factorflow.problems._sensing_loss import FusedLoss, SensingLoss
 
 __all__ = [
     "AbstractLoss",
+    "AbstractOperator",
     "Completion",
     "DenseLoss",
+    "DenseOperator",
     "EntriesLoss",
+    "EntryOperator",
     "FunctionLoss",
     "FunctionProblem",
+    "FusedLoss",
+    "RankOneOperator",
+    "Sensing",
+    "SensingLoss",
 ]

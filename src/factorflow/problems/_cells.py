@@ -83,8 +83,8 @@ def canonical(
     if duplicates not in ("refuse", "mean"):
         raise InputError(f"duplicates must be 'refuse' or 'mean'; got {duplicates!r}.")
     rows, columns, values = checked_triples(rows, columns, values)
-    _check_range(rows, "rows", shape[0])
-    _check_range(columns, "columns", shape[1])
+    check_range(rows, "rows", shape[0])
+    check_range(columns, "columns", shape[1])
     values = to_numbers(values, rows, columns, labels)
     refuse_missing(values, rows, columns, labels)
     refuse_infinite(values, rows, columns, labels)
@@ -106,7 +106,8 @@ def canonical(
     return rows.astype(np.int32), columns.astype(np.int32), values
 
 
-def _check_range(indices: np.ndarray, name: str, size: int) -> None:
+def check_range(indices: np.ndarray, name: str, size: int) -> None:
+    """Raise on the first index outside ``0..size - 1``, by name."""
     if indices.max() >= size:
         k = int(np.argmax(indices >= size))
         raise InputError(

@@ -11,15 +11,14 @@ import scipy.sparse
 
 from factorflow._errors import InputError
 from factorflow.problems import _frames
-from factorflow.problems._by_entries import EntriesLoss, default_kernel
+from factorflow.problems._by_entries import EntriesLoss
+from factorflow.problems._cell_loss import loss_of_cells
 from factorflow.problems._cells import canonical, checked_shape, checked_triples, refuse_none
 from factorflow.problems._dense import DenseLoss
+from factorflow.problems._entry_operator import EntryOperator
 from factorflow.problems._grid import grid_cells
 from factorflow.problems._numbers import Labels
-from factorflow.problems._route import choose_route, width_of_halves
 from factorflow.problems._sampling import checked_truth, sampled_cells, split_positions
-
-_ROUTES = ("auto", "dense", "entries")
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +233,11 @@ class Completion:
         return np.flatnonzero(np.bincount(self.columns, minlength=self.shape[1]) == 0)
 
     @cached_property
+    def operator(self) -> EntryOperator:
+        """The observations as measurements: ``operator.forward(W)`` are the observed entries."""
+        return EntryOperator(self.shape, self.rows, self.columns)
+
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 of shape, cells and values, in hexadecimal; labels and truth do not count."""
         digest = hashlib.sha256(np.array(self.shape, "<i8").tobytes())
@@ -299,21 +303,8 @@ class Completion:
         InputError
             If the route is unknown, or is ``"entries"`` and the factorization has no halves.
         """
-        if route not in _ROUTES:
-            raise InputError(f"route must be one of {', '.join(_ROUTES)}; got {route!r}.")
-        width = width_of_halves(factorization, self.shape)
-        if route == "auto":
-            route = choose_route(self.shape, width, self.n_observed, default_kernel())
-        if route == "entries":
-            if width is None:
-                raise InputError(
-                    'route="entries" needs a factorization in two halves (depth 2 or more); '
-                    f'{factorization!r} has none. Use route="dense".'
-                )
-            return EntriesLoss(factorization, self.shape, self.rows, self.columns, self.values)
-        dense = np.zeros(self.shape)
-        dense[self.rows, self.columns] = self.values
-        return DenseLoss(factorization, dense, self.observed, self.n_observed)
+        cells = self.rows, self.columns, self.values
+        return loss_of_cells(factorization, self.shape, *cells, route)
 
     @classmethod
     def _of_frame(cls, df: pd.DataFrame, observed: Any) -> "Completion":

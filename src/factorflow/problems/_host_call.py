@@ -20,7 +20,12 @@ _API_VERSION = (0, 1)
 _METADATA_EXTENSION = 1
 _EXECUTE = 3
 _INTERNAL_ERROR = 13
-_DTYPES = {4: np.dtype(np.int32), 5: np.dtype(np.int64), 12: np.dtype(np.float64)}
+_DTYPES = {
+    4: np.dtype(np.int32),
+    5: np.dtype(np.int64),
+    11: np.dtype(np.float32),
+    12: np.dtype(np.float64),
+}
 
 
 class _ApiVersion(Structure):
@@ -99,8 +104,9 @@ _handlers = []  # XLA keeps only their addresses
 def register(name: str, function: HostFunction) -> None:
     """Make ``function(inputs, outputs)`` callable as ``jax.ffi.ffi_call(name, ...)`` on a CPU.
 
-    The function reads and writes NumPy arrays (float64, int32 or int64) that are views of XLA's
-    buffers and must not outlive the call. An exception becomes an error of the computation.
+    The function reads and writes NumPy arrays (float32, float64, int32 or int64) that are views
+    of XLA's buffers and must not outlive the call. An exception becomes an error of the
+    computation.
     """
 
     def handle(frame_pointer):

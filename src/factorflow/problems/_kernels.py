@@ -7,12 +7,12 @@ order, so the answer does not depend on how the rows are shared out among thread
 
 import functools
 import itertools
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 
 import numba
 import numpy as np
+
+from factorflow.problems._threads import N_THREADS, in_ranges
 
 # Only these two liberties: without reassociation a dot product is not vectorized; NaN and
 # infinity keep their meaning.
@@ -20,8 +20,7 @@ _compiled = functools.partial(numba.njit, nogil=True, cache=True, fastmath={"rea
 _matrix, _vector = numba.float64[:, ::1], numba.float64[::1]
 _indices, _starts, _index = numba.int32[::1], numba.int64[::1], numba.int64
 
-# As many as the cores this process may use, unless the variable of this name says otherwise.
-_N_THREADS: int = numba.config.NUMBA_NUM_THREADS  # pyright: ignore
+_N_THREADS = N_THREADS
 
 # Multiplications below which a second thread costs more than it saves (about 50 microseconds).
 _WORTH_A_THREAD = 400_000
@@ -127,16 +126,4 @@ def _in_parallel(work: Callable[[int, int], None], starts: np.ndarray, width: in
     shares = np.arange(1, n_threads) * (n_cells / n_threads)
     bounds = [0, *np.searchsorted(starts, shares).tolist(), len(starts) - 1]
     ranges = list(itertools.pairwise(bounds))
-    others = [_pool(os.getpid()).submit(work, *each) for each in ranges[1:]]
-    try:
-        work(*ranges[0])
-    finally:
-        wait(others)  # nobody may write into the outputs after this call
-    for other in others:
-        other.result()
-
-
-@functools.cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    """Threads of this process; a forked child needs its own."""
-    return ThreadPoolExecutor(_N_THREADS, "factorflow")
+    in_ranges(work, ranges)

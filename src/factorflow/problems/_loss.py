@@ -23,7 +23,7 @@ class AbstractLoss(eqx.Module):
     Attributes
     ----------
     route
-        How the loss is computed: ``"dense"``, ``"entries"`` or ``"function"``.
+        How the loss is computed: ``"dense"``, ``"entries"``, ``"fused"`` or ``"function"``.
     factorization
         The map from factors to the matrix; static, hence hashable.
     """

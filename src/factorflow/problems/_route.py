@@ -56,6 +56,12 @@ def choose_route(
     return "entries" if by_entries < by_matrix else "dense"
 
 
+def check_route(route: str, routes: tuple[str, ...]) -> None:
+    """Refuse a route that a problem does not have."""
+    if route not in routes:
+        raise InputError(f"route must be one of {', '.join(routes)}; got {route!r}.")
+
+
 def width_of_halves(factorization: Any, shape: tuple[int, int]) -> int | None:
     """Width of the halves of a factorization; None if it has none."""
     factors = tuple(jax.ShapeDtypeStruct(each, np.float64) for each in factorization.shapes(shape))

@@ -23,17 +23,25 @@ def checked_truth(truth: Any, shape: tuple[int, int] | None = None) -> np.ndarra
 
 def sampled_cells(truth: np.ndarray, n_observed: Any, noise: float, seed: int):
     """Rows, columns and noisy values of cells drawn uniformly without replacement."""
-    count = _checked_count(n_observed, truth.size)
-    if not noise >= 0 or not np.isfinite(noise):
-        raise InputError(f"noise must be a finite number of 0 or more; got {noise!r}.")
-    # Drawn by cell, not by permuting all of them: large matrices are sparsely observed.
-    cells = stream(seed, "completion", "sample").choice(
-        truth.size, count, replace=False, shuffle=False
-    )
-    cells.sort()
+    count = checked_count(n_observed, "n_observed", truth.size)
+    cells = chosen_cells(truth.size, count, seed)
     rows, columns = np.divmod(cells, truth.shape[1])
-    draws = stream(seed, "completion", "noise").standard_normal(count)
-    return rows, columns, truth[rows, columns] + noise * draws
+    values = truth[rows, columns] + noise_of(noise, count, seed, "completion")
+    return rows, columns, values
+
+
+def chosen_cells(size: int, count: int, seed: int) -> np.ndarray:
+    """Ascending numbers of cells, drawn uniformly from ``size`` of them without replacement."""
+    draws = stream(seed, "completion", "sample")
+    # By cell, not by permuting all of them: large matrices are sparsely observed.
+    return np.sort(draws.choice(size, count, replace=False, shuffle=False))
+
+
+def noise_of(deviation: float, count: int, seed: int, problem: str) -> np.ndarray:
+    """Gaussian noise of a kind of problem, from a stream of its own."""
+    if not deviation >= 0 or not np.isfinite(deviation):
+        raise InputError(f"noise must be a finite number of 0 or more; got {deviation!r}.")
+    return deviation * stream(seed, problem, "noise").standard_normal(count)
 
 
 def split_positions(n_cells: int, fraction: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -47,13 +55,14 @@ def split_positions(n_cells: int, fraction: Any, seed: int) -> tuple[np.ndarray,
     return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
 
-def _checked_count(n_observed: Any, size: int) -> int:
+def checked_count(given: Any, name: str, most: int | None = None) -> int:
+    """An integer of 1 or more, and of at most the number of cells if that is given."""
     try:
-        count = index(n_observed)
+        count = index(given)
     except TypeError:
-        raise InputError(f"n_observed must be an integer; got {n_observed!r}.") from None
-    if not 1 <= count <= size:
-        raise InputError(
-            f"n_observed must lie between 1 and {size}, the number of cells; got {count}."
-        )
+        raise InputError(f"{name} must be an integer; got {given!r}.") from None
+    if most is not None and not 1 <= count <= most:
+        raise InputError(f"{name} must lie between 1 and {most}, the number of cells; got {count}.")
+    if count < 1:
+        raise InputError(f"{name} must be 1 or more; got {count}.")
     return count

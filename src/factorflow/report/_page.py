@@ -1,9 +1,9 @@
 """The page of a report, written whole or not at all."""
 
 import base64
-import io
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
 
@@ -11,9 +11,36 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from factorflow._files import whole_file
-from factorflow.report._table import Table, cell_text, numeric_columns
+from factorflow.report._picture import described, picture
+from factorflow.report._table import Link, Mark, Table, cell_text, numeric_columns
 
-_DOTS_PER_INCH = 144  # sharp on a dense screen, tens of kilobytes a figure
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page with a heading of its own.
+
+    Parameters
+    ----------
+    title
+        The heading.
+    anchor
+        Name by which a :class:`Link` leads here: small letters, digits, dots and dashes.
+    mark
+        A judgement beside the heading.
+    lead
+        Paragraphs below it.
+    summary, tables, figures, notes
+        As in :func:`write_report`.
+    """
+
+    title: str
+    anchor: str
+    mark: Mark | None = None
+    lead: Sequence[str] = ()
+    summary: Sequence[tuple[str, str]] = ()
+    tables: Sequence[Table] = ()
+    figures: Sequence[tuple[str, Figure]] = ()
+    notes: Sequence[str] = ()
 
 
 def write_report(
@@ -24,6 +51,7 @@ def write_report(
     tables: Sequence[Table] = (),
     figures: Sequence[tuple[str, Figure]] = (),
     notes: Sequence[str] = (),
+    sections: Sequence[Section] = (),
 ) -> None:
     """Write one HTML page that needs no other file, no script and no network.
 
@@ -40,7 +68,9 @@ def write_report(
     figures
         Pairs of a caption and a matplotlib figure. The figures stay open.
     notes
-        Paragraphs at the end. All text is escaped, so none of it is read as HTML.
+        Paragraphs after them. All text is escaped, so none of it is read as HTML.
+    sections
+        Parts with headings of their own, at the end.
 
     Raises
     ------
@@ -50,10 +80,13 @@ def write_report(
     with whole_file(path) as unfinished:
         page = _template().render(
             title=title,
-            summary=summary,
-            tables=tables,
-            figures=[(caption, _described(figure), _png(figure)) for caption, figure in figures],
-            notes=notes,
+            page={
+                "summary": summary,
+                "tables": tables,
+                "figures": figures,
+                "notes": notes,
+                "sections": sections,
+            },
             version=version("factorflow"),
         )
         # "replace": a file name that is no UTF-8 may stand in the text
@@ -65,34 +98,14 @@ def _template():
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"cell": cell_text, "numeric": numeric_columns}
+    environment.filters |= {"described": described, "encoded": _encoded}
+    environment.tests |= {
+        "a_link": lambda cell: isinstance(cell, Link),
+        "a_mark": lambda cell: isinstance(cell, Mark),
+    }
     source = resources.files("factorflow.report").joinpath("_page.html.j2")
     return environment.from_string(source.read_text(encoding="utf-8"))
 
 
-# Pictures by matplotlib and not by Plotly, whose script adds more than 4 MB to every page and
-# shows nothing in a mail or where scripts are off.
-def _png(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(
-        buffer,
-        format="png",
-        dpi=_DOTS_PER_INCH,
-        facecolor="white",
-        bbox_inches="tight",
-        metadata={"Software": None},
-    )
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _described(figure: Figure) -> str:
-    """What a figure shows, in words, for those who do not see it."""
-    parts = []
-    for ax in figure.axes:
-        kind = "image" if ax.images else "plot"
-        name = f"{kind} {ax.get_title()!r}" if ax.get_title() else kind
-        if ax.images:
-            parts.append(name)
-        elif ax.get_xlabel() and ax.get_ylabel():
-            parts.append(f"{name} of {ax.get_ylabel()} against {ax.get_xlabel()}")
-    text = "; ".join(parts) or "figure"
-    return text[0].upper() + text[1:] + "."
+def _encoded(figure: Figure) -> str:
+    return base64.b64encode(picture(figure)).decode("ascii")

@@ -3,9 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 from factorflow._errors import InputError
+
+Tone = Literal["good", "part", "bad", "quiet"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A cell that leads to the section of the page with that anchor."""
+
+    text: str
+    anchor: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A judgement in a word or two, with a colour: never the colour alone."""
+
+    text: str
+    tone: Tone
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -20,7 +44,7 @@ class Table:
         Headings of the columns.
     rows
         One cell for each column. A float is written with four significant digits, None as a
-        dash, any other value as ``str`` gives it.
+        dash, a :class:`Link` and a :class:`Mark` as such, any other value as ``str`` gives it.
 
     Raises
     ------

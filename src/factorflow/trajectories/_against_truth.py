@@ -9,6 +9,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from factorflow._errors import InputError
+from factorflow.factorizations import DeepLinear
+from factorflow.problems import AbstractLoss
 from factorflow.trajectories._observables import Observable
 from factorflow.trajectories._snapshot import Snapshot
 
@@ -21,14 +23,15 @@ def reconstruction_error(problem, entries: Entries = "all") -> Observable:
     Parameters
     ----------
     problem
-        A completion problem that knows its truth `W*`.
+        A completion or sensing problem that knows its truth `W*`.
     entries
         ``"all"`` (default) or ``"unobserved"``; the name of the variable says which.
 
     Raises
     ------
     InputError
-        If the problem does not know its truth, or has no unobserved entry to count.
+        If the problem does not know its truth, or has no unobserved entry to count (a sensing
+        problem never has).
     """
     truth, counted = _counted(problem, entries)
     function = _RelativeError(truth, counted)
@@ -50,9 +53,19 @@ def mean_squared_error(problem, entries: Entries = "all") -> Observable:
 
 
 def held_out_error(held_out) -> Observable:
-    """Root-mean-square error on the entries of another completion problem of the same shape."""
-    function = _HeldOutError(held_out.rows, held_out.columns, held_out.values, held_out.shape)
-    text = "root-mean-square error on held-out entries"
+    """Root-mean-square error on what another problem of the same shape has measured.
+
+    Parameters
+    ----------
+    held_out
+        A completion or sensing problem, such as the second part of ``problem.split(fraction)``.
+    """
+    if hasattr(held_out, "rows"):
+        function = _HeldOutError(held_out.rows, held_out.columns, held_out.values, held_out.shape)
+        text = "root-mean-square error on held-out entries"
+    else:
+        function = _HeldOutLoss(held_out.loss(DeepLinear(1)), held_out.shape)
+        text = "root-mean-square error on held-out measurements"
     return Observable("held_out_error", function, units="value", description=text)
 
 
@@ -81,13 +94,26 @@ class _HeldOutError(eqx.Module):
     shape: tuple[int, int] = eqx.field(static=True)
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
-        if snapshot.shape != self.shape:
-            raise InputError(
-                f"The held-out entries are of a matrix of shape {self.shape}, the run is of one "
-                f"of shape {snapshot.shape}; problem.split(fraction, seed) gives both in one shape."
-            )
+        _check_shape(snapshot, self.shape)
         gap = snapshot.entries(self.rows, self.columns) - self.values
         return jnp.sqrt(jnp.mean(gap**2))
+
+
+class _HeldOutLoss(eqx.Module):
+    loss: AbstractLoss  # of the matrix itself
+    shape: tuple[int, int] = eqx.field(static=True)
+
+    def __call__(self, snapshot: Snapshot) -> jax.Array:
+        _check_shape(snapshot, self.shape)
+        return jnp.sqrt(2 * self.loss((snapshot.matrix,)))
+
+
+def _check_shape(snapshot: Snapshot, shape: tuple[int, int]) -> None:
+    if snapshot.shape != shape:
+        raise InputError(
+            f"What is held out is of a matrix of shape {shape}, the run is of one "
+            f"of shape {snapshot.shape}; problem.split(fraction, seed) gives both in one shape."
+        )
 
 
 def _named(name: str, entries: Entries) -> str:
@@ -99,8 +125,13 @@ def _counted(problem, entries: Entries) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f'entries must be "all" or "unobserved"; got {entries!r}.')
     if getattr(problem, "truth", None) is None:
         raise InputError(
-            "The problem does not know its truth; make it by Completion.sample(truth, ...), or "
-            "observe held_out_error(held_out) instead."
+            "The problem does not know its truth; make it by Completion.sample(truth, ...) or "
+            "Sensing.gaussian(truth, ...), or observe held_out_error(held_out) instead."
+        )
+    if entries == "unobserved" and not hasattr(problem, "observed"):
+        raise InputError(
+            f"A {type(problem).__name__} problem observes no single entries, so none is "
+            'unobserved; count entries="all".'
         )
     counted = np.ones(problem.shape) if entries == "all" else 1.0 - problem.observed
     if not counted.any():

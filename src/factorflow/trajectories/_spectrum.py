@@ -4,12 +4,15 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from factorflow._x64 import double_precision
+
 
 def effective_rank_of(singular_values: ArrayLike) -> Array:
     """``exp(-sum p ln p)`` with ``p = sigma / sum(sigma)`` and ``0 ln 0 = 0``; NaN if all are zero.
 
     Source: Roy and Vetterli 2007.
     """
-    values = jnp.asarray(singular_values)
-    p = values / jnp.sum(values)
-    return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1))))
+    with double_precision():
+        values = jnp.asarray(singular_values)
+        p = values / jnp.sum(values)
+        return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1))))

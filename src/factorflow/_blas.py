@@ -1,4 +1,4 @@
-"""One BLAS thread while a run goes on."""
+"""One BLAS thread while small decompositions are taken."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +14,16 @@ _limit = None
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep LAPACK, which takes the records, to one thread.
+def one_blas_thread(when: bool = True) -> Iterator[None]:
+    """Keep BLAS and LAPACK to one thread, or leave them as they are.
 
-    The matrices are small: threads of BLAS mostly wait for each other there and, on a busy
-    machine, for the rest of it. XLA's own products are not concerned.
-    Runs in several threads share one limit, which the last of them lifts.
+    On small matrices its threads mostly wait for each other and, on a busy machine, for the rest
+    of it. XLA's own products are not concerned. Runs in several threads share one limit, which
+    the last of them lifts.
     """
+    if not when:
+        yield
+        return
     _enter()
     try:
         yield

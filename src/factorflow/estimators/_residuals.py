@@ -1,0 +1,54 @@
+"""What biases leave of the values, and the entries that are held out to fit both well."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from factorflow.estimators._effects import Biases, Damping, Effects, rmse, tune_damping
+from factorflow.estimators._table import Table
+from factorflow.problems import Completion
+
+_NOTHING = 1e-12  # share of the largest value below which residuals are rounding
+
+
+def hold_out(
+    problem: Completion, wanted: bool, fraction: float, seed: int
+) -> tuple[Completion, Completion | None]:
+    """Entries to fit and entries to validate on; None where unwanted, or there is but one."""
+    if not wanted or problem.n_observed < 2:
+        return problem, None
+    return problem.split(fraction, seed)
+
+
+def damping_for(biases: Biases, train: Completion, held_out: Completion | None) -> Damping:
+    """The damping of row and column effects, tuned where there are entries for it."""
+    if biases != "rows+columns" or held_out is None:
+        return (1.0, 1.0)
+    return tune_damping(train, held_out)
+
+
+def less_effects(problem: Completion, effects: Effects) -> np.ndarray:
+    """The values less their biases."""
+    return problem.values - effects.at(problem.rows, problem.columns)
+
+
+def with_values(problem: Completion, values: np.ndarray) -> Completion:
+    """Without the truth: that is in other units, and not less the biases."""
+    return replace(problem, values=values, truth=None)
+
+
+def are_rounding(residuals: np.ndarray, problem: Completion) -> bool:
+    """Whether the biases fit every entry."""
+    unit = float(np.sqrt(np.mean(residuals**2)))
+    return unit <= _NOTHING * float(np.abs(problem.values).max())
+
+
+def biases_alone(problem: Completion, effects: Effects) -> Table:
+    """The fit where nothing is left over."""
+    m, n = problem.shape
+    return Table(effects, np.zeros((m, 1)), np.zeros((1, n)), 0.0)
+
+
+def error_on(held_out: Completion, table: Table) -> float:
+    """Root-mean-square error of a fit on entries."""
+    return rmse(table.at(held_out.rows, held_out.columns), held_out.values)

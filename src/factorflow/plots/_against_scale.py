@@ -1,0 +1,120 @@
+"""A quantity against the scale of initialization, one line for each depth."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from factorflow._errors import InputError
+from factorflow.plots._instances import (
+    MARKERS,
+    PUBLISHED,
+    draw_band,
+    is_error,
+    name_of,
+    numeric,
+    quantity_of,
+    quartiles,
+    words_for,
+)
+from factorflow.plots._style import COLORS, calm, legend, new_axes
+
+_BASELINE = "#4d4d4d"
+
+
+def plot_against_scale(
+    results: xr.Dataset | xr.DataArray,
+    quantity: str,
+    ax: Axes | None = None,
+    *,
+    baseline: xr.DataArray | None = None,
+    published: Mapping[Any, Any] | None = None,
+) -> Axes:
+    """A quantity of the end of a run against the scale of its start: median and quartiles.
+
+    The axis of the scale is logarithmic, and so is that of an error, a gap or an excess.
+
+    Parameters
+    ----------
+    results
+        Over ``depth``, ``scale`` and ``instance``; missing combinations are NaN.
+    quantity
+        Variable that is drawn, e.g. ``"effective_rank"``; of a DataArray its name in words.
+    ax
+        Axes to draw in; by default those of a new figure.
+    baseline
+        Over ``instance``: what does not depend on the scale, such as nuclear-norm minimization,
+        as a horizontal line with its quartiles. Its ``name`` stands in the legend.
+    published
+        Published values, as hollow markers: for a depth, or a name of its own, a pair
+        ``(scales, values)`` of numbers or sequences, or one number that belongs to no scale and
+        is marked at the left edge.
+
+    Raises
+    ------
+    InputError
+        If the quantity is missing or has other dimensions, or published values are no such pair.
+
+    Notes
+    -----
+    The form of figures 1 and 2 of Arora, Cohen, Hu and Luo 2019 (arXiv:1905.13655).
+    """
+    found = quantity_of(results, quantity, ("depth", "scale", "instance"))
+    scales = numeric(found, "scale")
+    ax = calm(new_axes(ax))
+    ax.set_xscale("log")
+    if is_error(quantity):
+        ax.set_yscale("log", nonpositive="mask")
+    if baseline is not None:
+        _draw_baseline(ax, quantity_of(baseline, None, ("instance",)))
+    lines = {}
+    for i, depth in enumerate(found["depth"].values):
+        name = name_of("depth", depth)
+        spread = quartiles(found.isel(depth=i))
+        lines[depth] = draw_band(ax, scales, spread, i, label=name, markersize=5)
+    _draw_published(ax, lines, published or {})
+    ax.set_xlabel(words_for("scale", found["scale"]))
+    ax.set_ylabel(words_for(quantity, found))
+    legend(ax)
+    return ax
+
+
+def _draw_baseline(ax: Axes, baseline: xr.DataArray) -> None:
+    middle, low, high = (float(each) for each in quartiles(baseline))
+    name = str(baseline.name or "baseline").replace("_", " ")
+    ax.axhspan(low, high, color=_BASELINE, alpha=0.15, linewidth=0)
+    ax.axhline(middle, color=_BASELINE, linewidth=1.4, linestyle=(0, (5, 2, 1, 2)), label=name)
+
+
+def _draw_published(ax: Axes, lines: Mapping[Any, Line2D], published: Mapping[Any, Any]) -> None:
+    """Hollow markers in the colour of their depth, all of them one entry of the legend."""
+    extra = len(lines)
+    named = False
+    for key, given in published.items():
+        if key in lines:
+            style = {"color": lines[key].get_color(), "marker": lines[key].get_marker()}
+            name = "" if named else "published"
+            named = True
+        else:
+            style = {"color": COLORS[extra % len(COLORS)], "marker": MARKERS[extra % len(MARKERS)]}
+            name = f"published: {key}"
+            extra += 1
+        _mark(ax, given, {**PUBLISHED, **style, "label": name or "_nolegend_"})
+
+
+def _mark(ax: Axes, given: Any, style: dict[str, Any]) -> None:
+    if isinstance(given, int | float | np.number):
+        ax.plot([0], [float(given)], transform=ax.get_yaxis_transform(), clip_on=False, **style)
+        return
+    try:
+        x, y = (np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in given)
+        x, y = np.broadcast_arrays(x, y)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"published must give a number or a pair (scales, values) of equal lengths; "
+            f"got {given!r}."
+        ) from None
+    ax.plot(x, y, **style)

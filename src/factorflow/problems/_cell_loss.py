@@ -1,0 +1,42 @@
+"""The loss of observed cells by the route that is asked for."""
+
+from typing import Any
+
+import numpy as np
+
+from factorflow._errors import InputError
+from factorflow.problems._by_entries import EntriesLoss, default_kernel
+from factorflow.problems._dense import DenseLoss
+from factorflow.problems._route import check_route, choose_route, width_of_halves
+
+
+def loss_of_cells(
+    factorization: Any,
+    shape: tuple[int, int],
+    rows: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    route: str,
+) -> DenseLoss | EntriesLoss:
+    """Mean over cells, which are sorted by row, of half the squared residual.
+
+    Raises
+    ------
+    InputError
+        If the route is unknown, or is ``"entries"`` and the factorization has no halves.
+    """
+    check_route(route, ("auto", "dense", "entries"))
+    width = width_of_halves(factorization, shape)
+    if route == "auto":
+        route = choose_route(shape, width, len(values), default_kernel())
+    if route == "entries":
+        if width is None:
+            raise InputError(
+                'route="entries" needs a factorization in two halves (depth 2 or more); '
+                f'{factorization!r} has none. Use route="dense".'
+            )
+        return EntriesLoss(factorization, shape, rows, columns, values)
+    dense, observed = np.zeros(shape), np.zeros(shape, bool)
+    dense[rows, columns] = values
+    observed[rows, columns] = True
+    return DenseLoss(factorization, dense, observed, len(values))

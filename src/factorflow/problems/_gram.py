@@ -1,0 +1,42 @@
+"""Systems with the Gram matrix of measurements."""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.linalg
+
+from factorflow._blas import one_blas_thread
+
+Solver = Callable[[np.ndarray], np.ndarray]
+
+_SMALL = 1000  # measurements up to which threads of BLAS cost more than they save
+
+
+def gram_solver(gram: np.ndarray) -> Solver:
+    """The map ``v -> K^-1 v`` of a symmetric positive semidefinite matrix `K`, which is used up.
+
+    By Cholesky's factorization; where `K` is singular up to rounding, by the pseudo-inverse from
+    its eigenvalues, of which those below ``p eps`` times the largest count as zero.
+    """
+    with one_blas_thread(len(gram) <= _SMALL):
+        return _solver(gram)
+
+
+def _solver(gram: np.ndarray) -> Solver:
+    largest = gram.diagonal().max()
+    rounding = len(gram) * np.finfo(np.float64).eps
+    try:
+        factor = scipy.linalg.cholesky(gram, lower=True)
+    except np.linalg.LinAlgError:
+        return _pseudo_inverse(gram, rounding)
+    # Rounding can leave a small positive pivot where there should be none.
+    if factor.diagonal().min() ** 2 <= 10 * rounding * largest:
+        return _pseudo_inverse(gram, rounding)
+    return lambda values: scipy.linalg.cho_solve((factor, True), values)
+
+
+def _pseudo_inverse(gram: np.ndarray, rounding: float) -> Solver:
+    eigenvalues, vectors = scipy.linalg.eigh(gram)
+    kept = eigenvalues > rounding * max(eigenvalues[-1], 0.0)
+    eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
+    return lambda values: vectors @ ((vectors.T @ values) / eigenvalues)
