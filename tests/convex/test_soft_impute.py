@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from factorflow import Completion, InputError, Sensing, convex, soft_impute
 from factorflow.convex import (
-    PointStatus,
+    Certainty,
     ThinSVD,
     _low_rank_plus_sparse,
     _regularized,
@@ -89,7 +89,7 @@ def test_every_point_is_certified(seed, share, tall):
         assert (
             primal - dual_value(problem, path.matrix(k), weight) <= 1.01e-5 * primal
         )  # the multiple is one of a grid
-        assert path.statuses[k] is PointStatus.CERTIFIED
+        assert path.statuses[k] is Certainty.CERTIFIED
         assert path.gaps[k] <= 1e-5
 
 
@@ -256,15 +256,15 @@ def test_a_limit_on_the_rank_is_kept_and_told():
     assert free.ranks[0] > 3
     path = soft_impute(PROBLEM, weight, max_rank=3, tol=1e-6)
     assert path.ranks.tolist() == [3]
-    assert path.statuses == (PointStatus.RANK_LIMIT,)
+    assert path.statuses == (Certainty.RANK_LIMIT,)
     assert path.gaps[0] > 1e-6
     assert path.objectives[0] > free.objectives[0]
-    assert soft_impute(PROBLEM, weight, max_rank=1000).statuses == (PointStatus.CERTIFIED,)
+    assert soft_impute(PROBLEM, weight, max_rank=1000).statuses == (Certainty.CERTIFIED,)
 
 
 def test_a_limit_on_the_sweeps_is_told():
     path = soft_impute(PROBLEM, 0.05 * largest_weight(PROBLEM), max_sweeps=2, tol=1e-9)
-    assert path.statuses == (PointStatus.SWEEP_LIMIT,)
+    assert path.statuses == (Certainty.ITERATION_LIMIT,)
     assert not path.statuses[0].successful
     assert path.gaps[0] > 1e-9
 
@@ -288,7 +288,7 @@ def test_progress_and_an_interrupt():
         raise KeyboardInterrupt
 
     first = soft_impute(PROBLEM, progress=at_once)
-    assert first.statuses == (PointStatus.INTERRUPTED,)
+    assert first.statuses == (Certainty.INTERRUPTED,)
     assert first.matrix().shape == SHAPE
 
 
@@ -319,7 +319,7 @@ def test_large_sparse_data_are_never_made_dense():
     path = soft_impute(Completion.of(data), n_weights=3, smallest=0.9, tol=1e-2)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert path.statuses[-1] is PointStatus.CERTIFIED
+    assert path.statuses[-1] is Certainty.CERTIFIED
     assert peak < 8 * m * n / 2
 
 
@@ -365,4 +365,4 @@ def test_zeros_need_weights():
 
 def test_names_of_the_folder():
     assert convex.soft_impute is soft_impute
-    assert _regularized.PointStatus.CERTIFIED.sentence.endswith("within the tolerance.")
+    assert _regularized.Certainty.CERTIFIED.sentence.endswith("within the tolerance.")

@@ -8,7 +8,7 @@ from members import OBSERVED, SHAPE, TRUTH, X
 from sklearn.model_selection import GridSearchCV
 
 from factorflow import Completion, FactorflowWarning, InputError, SoftImpute, soft_impute
-from factorflow.convex import PointStatus
+from factorflow.convex import Certainty
 from factorflow.estimators import _soft_impute, fit_effects, rmse
 
 NOISY = np.where(OBSERVED, TRUTH + 0.5 * np.random.default_rng(1).normal(size=SHAPE), np.nan)
@@ -99,7 +99,7 @@ def test_limits_are_told():
     with pytest.warns(FactorflowWarning, match="held down by max_rank"):
         model = SoftImpute(weight=0.5, max_rank=2).fit(NOISY)
     assert model.rank_ == 2
-    with pytest.warns(FactorflowWarning, match="sweeps were spent"):
+    with pytest.warns(FactorflowWarning, match="iterations were spent"):
         SoftImpute(weight=0.5, max_sweeps=1, tol=1e-9).fit(NOISY)
 
 
@@ -147,7 +147,7 @@ def test_a_weight_that_leaves_the_biases_alone():
     effects = fit_effects(problem, "rows+columns", model.effects_.damping)
     np.testing.assert_allclose(model.reconstruct(), effects.matrix())
     assert np.isfinite(model.transform(NOISY)).all()
-    assert model.path_.statuses == (PointStatus.CERTIFIED,)
+    assert model.path_.statuses == (Certainty.CERTIFIED,)
 
 
 @pytest.mark.filterwarnings("ignore::factorflow._errors.FactorflowWarning")

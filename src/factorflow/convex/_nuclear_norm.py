@@ -1,6 +1,5 @@
 """Nuclear-norm minimization with a certificate."""
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,7 @@ import numpy as np
 
 from factorflow._blas import one_blas_thread
 from factorflow._errors import InputError
+from factorflow.convex._certainty import Certainty
 from factorflow.convex._feasible import FeasibleSet
 from factorflow.convex._splitting import Iterate, Splitting
 from factorflow.convex._thin_svd import ThinSVD
@@ -19,23 +19,6 @@ _FIRST_CHECK = 10
 _CHECK_GROWTH = 1.1
 
 Progress = Callable[[dict], None]
-
-
-class Certainty(enum.Enum):
-    """How a convex solver ended; ``status.sentence`` says it in words."""
-
-    CERTIFIED = "The duality gap is within the tolerance."
-    ITERATION_LIMIT = "The iterations were spent before the duality gap reached the tolerance."
-    INTERRUPTED = "The solver was interrupted; the duality gap is that of the point it had come to."
-
-    @property
-    def sentence(self) -> str:
-        return self.value
-
-    @property
-    def successful(self) -> bool:
-        """Whether the answer meets the tolerance that was asked for."""
-        return self is Certainty.CERTIFIED
 
 
 @dataclass(frozen=True)

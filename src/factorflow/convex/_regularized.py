@@ -1,6 +1,5 @@
 """Completion under a nuclear-norm penalty at one weight, with a certificate."""
 
-import enum
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import numpy as np
 import scipy.sparse
 
 from factorflow._random import stream
+from factorflow.convex._certainty import Certainty
 from factorflow.convex._low_rank_plus_sparse import shrunk, spectral_norm
 from factorflow.convex._ridge import RidgeRows
 from factorflow.convex._thin_svd import ThinSVD
@@ -21,24 +21,6 @@ _ACCURACY = 0.01  # of iterations for singular values, as a share of the toleran
 _STEADY = 0.03  # change of a sweep, as a share of the tolerance's root, that ends a round
 
 
-class PointStatus(enum.Enum):
-    """How the work on one weight ended; ``status.sentence`` says it in words."""
-
-    CERTIFIED = "The duality gap is within the tolerance."
-    SWEEP_LIMIT = "The sweeps were spent before the duality gap reached the tolerance."
-    RANK_LIMIT = "The rank is held down by max_rank; the gap is that to the minimum without it."
-    INTERRUPTED = "The work was interrupted; this is the best that it had come to."
-
-    @property
-    def sentence(self) -> str:
-        return self.value
-
-    @property
-    def successful(self) -> bool:
-        """Whether the point meets the tolerance that was asked for."""
-        return self is PointStatus.CERTIFIED
-
-
 @dataclass(frozen=True, eq=False)
 class Point:
     """A matrix, and how near it is to the minimizer for its weight."""
@@ -49,7 +31,7 @@ class Point:
     objective: float
     gap: float
     n_sweeps: int
-    status: PointStatus
+    status: Certainty
 
     @property
     def train_error(self) -> float:
@@ -129,7 +111,7 @@ class Regularized:
             residual = self._residual(svd)
             point = self._judged(svd, residual, weight, n_sweeps, limits, last)
             look(point)
-            if point.status is not PointStatus.SWEEP_LIMIT or n_sweeps >= limits.max_sweeps:
+            if point.status is not Certainty.ITERATION_LIMIT or n_sweeps >= limits.max_sweeps:
                 return point
             if last is not None and point.gap > _SLOW * last.gap and svd.rank <= last.svd.rank:
                 planned *= 2
@@ -149,9 +131,9 @@ class Regularized:
     def _judged(self, svd, residual, weight, n_sweeps, limits: Limits, last: Point | None) -> Point:
         objective = 0.5 * float(residual @ residual) + weight * svd.nuclear_norm
         gap = self._gap(residual, weight, objective, _ACCURACY * limits.tol)
-        status = PointStatus.CERTIFIED if gap <= limits.tol else PointStatus.SWEEP_LIMIT
+        status = Certainty.CERTIFIED if gap <= limits.tol else Certainty.ITERATION_LIMIT
         if gap > limits.tol and _is_held_down(svd, objective, limits, last):
-            status = PointStatus.RANK_LIMIT
+            status = Certainty.RANK_LIMIT
         kept = svd.transposed if self._turned else svd
         return Point(weight, kept, residual, objective, gap, n_sweeps, status)
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from factorflow._blas import one_blas_thread
 from factorflow._errors import InputError
-from factorflow.convex._regularized import Limits, Point, PointStatus, Regularized
+from factorflow.convex._certainty import Certainty
+from factorflow.convex._regularized import Limits, Point, Regularized
 from factorflow.convex._thin_svd import ThinSVD
 from factorflow.problems import Completion
 
@@ -62,7 +63,7 @@ class SoftImputePath:
     train_errors: np.ndarray = field(repr=False)
     held_out_errors: np.ndarray | None = field(repr=False)
     gaps: np.ndarray = field(repr=False)
-    statuses: tuple[PointStatus, ...] = field(repr=False)
+    statuses: tuple[Certainty, ...] = field(repr=False)
     chosen: int
     refitted: ThinSVD | None = field(repr=False)
     refit_gap: float | None
@@ -228,7 +229,7 @@ class _Walk:
             if not self.points:
                 if self._seen is None:
                     raise
-                self._keep(replace(self._seen, status=PointStatus.INTERRUPTED))
+                self._keep(replace(self._seen, status=Certainty.INTERRUPTED))
             self.interrupted = True
 
     def refit(self, solver: Regularized) -> None:

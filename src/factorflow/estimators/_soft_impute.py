@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from factorflow._errors import FactorflowWarning
-from factorflow.convex import PointStatus, SoftImputePath, ThinSVD, soft_impute
+from factorflow.convex import Certainty, SoftImputePath, ThinSVD, soft_impute
 from factorflow.estimators._abstract import AbstractMatrixCompletion
 from factorflow.estimators._effects import BIASES, Biases, Damping, fit_effects
 from factorflow.estimators._fold_in import ColumnSpace
@@ -223,13 +223,13 @@ class SoftImpute(AbstractMatrixCompletion):
         self.weight_ = float("inf") if last is None else last.weight
         self.rank_ = 0 if last is None else last.best.rank
         self.gap_ = 0.0 if last is None else float(last.gaps[last.chosen])
-        status = PointStatus.CERTIFIED if last is None else last.statuses[last.chosen]
+        status = Certainty.CERTIFIED if last is None else last.statuses[last.chosen]
         if interrupted or _was_interrupted(last):
-            status = PointStatus.INTERRUPTED
+            status = Certainty.INTERRUPTED
         self._warn_of_end(status)
         return table
 
-    def _warn_of_end(self, status: PointStatus) -> None:
+    def _warn_of_end(self, status: Certainty) -> None:
         if not status.successful:
             warnings.warn(
                 f"{status.sentence} At the weight {self.weight_:.4g} the relative duality gap is "

@@ -23,6 +23,9 @@ from factorflow.plots import plot_against_scale
 _MANY, _FEW = 5000, 2000
 _DEPTHS = (2, 3, 4)
 _SCALES = (1e-6, 1e-5, 1e-4, 1e-3)
+# A gradient of Gaussian measurements takes some ten milliseconds; a third fewer of them move the
+# errors by less than the instances differ.
+_RTOL = {ENTRIES: 1e-3, GAUSSIAN: 1e-2}
 _SHOWN = ("mean_squared_error", "nuclear_norm", "effective_rank")
 _SOURCE = "Arora et al. 2019, figures of the published notebook, read off"
 
@@ -46,22 +49,24 @@ _SENSING: _Curves = {
 
 
 def _cases(measurements: str, size: Size) -> list[RecoveryCase]:
+    grid = {"depths": _DEPTHS, "scales": _SCALES, "rtol": _RTOL[measurements]}
     return [
         case
         for n in (_FEW, _MANY)
-        for case in compared_cases(
-            n, size.seeds, depths=_DEPTHS, scales=_SCALES, measurements=measurements
-        )
+        for case in compared_cases(n, size.seeds, measurements=measurements, **grid)
     ]
 
 
-def _judge(published: _Curves, results: Results) -> Finding:
+def _judge(published: _Curves, beats_norm: bool, results: Results) -> Finding:
     measured, checks, figures = [], [], []
     for n in (_FEW, _MANY):
         flows, convex = _tables(results, n)
         measured += _measured(n, flows, convex)
         figures.append((_caption(n), _figure(published, n, flows, convex)))
-        checks += _few_checks(flows, convex) if n == _FEW else _many_checks(flows, convex)
+        if n == _FEW:
+            checks += [*_few_checks(flows, convex), *_norm_checks(flows, convex, beats_norm)]
+        else:
+            checks += _many_checks(flows, convex)
     return Finding(
         measured=tuple(measured),
         checks=tuple(checks),
@@ -123,38 +128,46 @@ def _caption(n: int) -> str:
 
 def _few_checks(flows: xr.Dataset, convex: xr.Dataset) -> list[Check]:
     middle = flows.median("instance")
-    errors, ranks, norms = (
-        middle[name] for name in ("mean_squared_error", "effective_rank", "nuclear_norm")
-    )
-    convex_error = float(convex.mean_squared_error.median())
-    convex_rank, convex_norm = (
-        float(convex.effective_rank.median()),
-        float(convex.nuclear_norm.median()),
-    )
+    two, three, four = (middle.mean_squared_error.sel(depth=depth) for depth in _DEPTHS)
     true_rank = float(convex.true_effective_rank.median())
-    two, three, four = (errors.sel(depth=depth) for depth in _DEPTHS)
-    least = min(_SCALES)
+    excess = np.abs(middle.effective_rank.sel(depth=3) - true_rank)
     return [
         Check("2,000: depth 3 recovers at every scale", float(three.max()), "<", 1e-4),
         Check("2,000: depth 3 errs a tenth of depth 2 or less at every scale",
               float((three / two).max()), "<", 0.1),
         Check("2,000: depth 2 errs less the smaller the scale",
               float(np.diff(two.sortby("scale").values).min()), ">", 0.0),
-        Check("2,000: depth 2 from the smallest scale errs less than nuclear-norm minimization",
-              float(two.sel(scale=least)), "<", convex_error),
-        Check("2,000: the minimizer has a smaller nuclear norm than any flow",
-              convex_norm, "<", float(norms.min())),
         Check("2,000: depth 3 has the effective rank of the truth to 0.5 at every scale",
-              float(np.abs(ranks.sel(depth=3) - true_rank).max()), "<", 0.5),
+              float(excess.max()), "<", 0.5),
         Check("2,000: depth 2 from the smallest scale has a higher effective rank than depth 3",
-              float(ranks.sel(depth=2, scale=least)), ">", float(ranks.sel(depth=3, scale=least))),
-        Check("2,000: and a lower one than nuclear-norm minimization",
-              float(ranks.sel(depth=2, scale=least)), "<", convex_rank),
+              _least_scale(middle.effective_rank, 2), ">", _least_scale(middle.effective_rank, 3)),
         Check("2,000: depth 4 errs like depth 3 at every scale, within a factor 10",
               float(np.abs(np.log10(four / three)).max()), "<", 1.0, essential=False),
         Check("2,000: depth 4 recovers at every scale in every instance",
               float(flows.mean_squared_error.sel(depth=4).max()), "<", 1e-3, essential=False),
     ]  # fmt: skip
+
+
+def _norm_checks(flows: xr.Dataset, convex: xr.Dataset, beats_norm: bool) -> list[Check]:
+    """The flows beside the minimizer of the nuclear norm; of depth 2 where it is published."""
+    middle, least = flows.median("instance"), convex.median("instance")
+    return [
+        Check("2,000: no flow has a smaller nuclear norm than the minimizer, to a thousandth",
+              float(middle.nuclear_norm.min() / least.nuclear_norm), ">", 0.999),
+        Check("2,000: depth 3 errs less than nuclear-norm minimization at every scale",
+              float(middle.mean_squared_error.sel(depth=3).max()), "<",
+              float(least.mean_squared_error)),
+        Check("2,000: depth 2 from the smallest scale errs less than nuclear-norm minimization",
+              _least_scale(middle.mean_squared_error, 2), "<", float(least.mean_squared_error),
+              essential=beats_norm),
+        Check("2,000: and has a lower effective rank",
+              _least_scale(middle.effective_rank, 2), "<", float(least.effective_rank),
+              essential=beats_norm),
+    ]  # fmt: skip
+
+
+def _least_scale(found: xr.DataArray, depth: int) -> float:
+    return float(found.sel(depth=depth, scale=min(_SCALES)))
 
 
 def _many_checks(flows: xr.Dataset, convex: xr.Dataset) -> list[Check]:
@@ -223,7 +236,7 @@ COMPLETION = Claim(
     published=_published(_COMPLETION),
     cost="full",
     cases=partial(_cases, ENTRIES),
-    judge=partial(_judge, _COMPLETION),
+    judge=partial(_judge, _COMPLETION, True),
     seeds=1,
     full_seeds=3,
 )
@@ -231,13 +244,13 @@ COMPLETION = Claim(
 SENSING = Claim(
     id="arora2019.sensing-grid",
     title="Sensing: depth, scale, measurements",
-    statement="With Gaussian measurements the picture is the same: from few of them depth 3 and 4 "
-    "recover the matrix whatever the scale, depth 2 comes nearer the smaller the scale.",
+    statement="From few Gaussian measurements depth 3 and 4 recover the matrix whatever the scale, "
+    "and depth 2 comes nearer the smaller the scale, to about where nuclear-norm minimization is.",
     source="Arora et al. 2019, experiments on sensing",
     published=_published(_SENSING),
     cost="full",
     cases=partial(_cases, GAUSSIAN),
-    judge=partial(_judge, _SENSING),
+    judge=partial(_judge, _SENSING, False),
     seeds=1,
     full_seeds=3,
 )

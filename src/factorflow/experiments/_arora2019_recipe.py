@@ -38,11 +38,10 @@ def _cases(size: Size) -> list[RecoveryCase]:
 
 def _judge(results: Results) -> Finding:
     flow, recipe = _pairs(results)
-    shown = ", ".join(f"{name}" for name in flow.setting.values)
     return Finding(
         measured=tuple(_measured(flow, recipe)),
         checks=tuple(_checks(results, flow, recipe)),
-        figures=((f"Each point is one instance by both: {shown}.", _figure(flow, recipe)),),
+        figures=(("Each point is one instance by both.", _figure(flow, recipe)),),
         notes=(
             "Both start from the same factors and end at a mean squared train error of 1e-6. The "
             "recipe divides each step by the running size of the whole gradient, so that near "
@@ -91,7 +90,9 @@ def _measured(flow: xr.Dataset, recipe: xr.Dataset) -> list[Measured]:
 def _figure(flow: xr.Dataset, recipe: xr.Dataset):
     figure, axes = panels(len(_SHOWN))
     for name, ax in zip(_SHOWN, axes, strict=True):
-        plot_agreement(flow[name], recipe[name], ax, labels=("flow", "published recipe"))
+        labels = "flow", "published recipe"
+        plot_agreement(flow[name], recipe[name], ax, labels=labels, by="setting")
+        ax.set_title(WORDS[name])
     return figure
 
 

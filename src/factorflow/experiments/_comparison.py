@@ -30,13 +30,16 @@ def compared_cases(
     depths: Sequence[int] = (2, 3),
     scales: Sequence[float] = (1e-4,),
     measurements: str = ENTRIES,
+    rtol: float = 1e-3,
 ) -> list[RecoveryCase]:
     """Each instance by nuclear-norm minimization and by flow of each depth and scale."""
     cases: list[RecoveryCase] = []
     for i in range(n_instances):
         common = {"n_measurements": n_measurements, "instance": i, "measurements": measurements}
         cases.append(NuclearNormCase(**common))
-        cases += [FlowCase(**common, depth=n, scale=s) for n in depths for s in scales]
+        cases += [
+            FlowCase(**common, depth=n, scale=s, rtol=rtol) for n in depths for s in scales
+        ]
     return cases
 
 
