@@ -116,7 +116,7 @@ def _lines(table: xr.Dataset, axis: str):
 
 
 def _maps(by_ratio: xr.Dataset, by_scale: xr.Dataset):
-    figure, axes = panels(2, width=6.0)
+    figure, axes = panels(2, width=7.4)
     for ax, table in zip(axes, (by_ratio, by_scale), strict=True):
         plot_map(table.relative_error.median("instance"), ax)
     return figure
