@@ -9,16 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factorflow import Completion, InputError, Sensing
-from factorflow.convex import Certainty, nuclear_norm
+from factorflow.convex import Certainty, _shrinkage, nuclear_norm
 from factorflow.datasets import low_rank
+from factorflow.problems import DenseOperator
+
+
+def symmetric(noise):
+    half = low_rank((10, 10), 2, seed=4)
+    return Sensing.entries(half @ half.T, 35, symmetric=True, noise=noise, seed=4)
+
 
 CASES = {
-    "entries": lambda noise: Completion.sample(low_rank((15, 12), 2, seed=1), 110, seed=1),
-    "gaussian": lambda noise: Sensing.gaussian(low_rank((12, 10), 2, seed=2), 70, seed=2),
-    "rank one": lambda noise: Sensing.rank_one(low_rank((12, 10), 2, seed=3), 80, seed=3),
-    "symmetric": lambda noise: Sensing.entries(
-        (lambda w: w @ w.T)(low_rank((10, 10), 2, seed=4)), 35, symmetric=True, seed=4
+    "entries": lambda noise: Completion.sample(low_rank((15, 12), 2, seed=1), 110, noise, seed=1),
+    "gaussian": lambda noise: Sensing.gaussian(
+        low_rank((12, 10), 2, seed=2), 70, noise=noise, seed=2
     ),
+    "rank one": lambda noise: Sensing.rank_one(
+        low_rank((12, 10), 2, seed=3), 80, noise=noise, seed=3
+    ),
+    "symmetric": symmetric,
 }
 
 
@@ -73,11 +82,22 @@ def test_all_observed_is_returned_itself():
     assert np.allclose(nuclear_norm(Completion.from_array(truth)).matrix, truth, atol=1e-12)
 
 
-def test_scales_with_the_values():
+@pytest.mark.parametrize("factor", [1e-250, 1e-8, 1e8, 1e250])
+def test_scales_with_the_values(factor):
     problem = CASES["entries"](0)
-    large = nuclear_norm(problem.with_values(1e8 * problem.values))
-    small = nuclear_norm(problem.with_values(1e-8 * problem.values))
-    assert large.nuclear_norm == pytest.approx(1e16 * small.nuclear_norm, rel=2e-6)
+    found = nuclear_norm(problem.with_values(factor * problem.values))
+    assert found.status is Certainty.CERTIFIED
+    expected = factor * nuclear_norm(problem).nuclear_norm
+    assert found.nuclear_norm == pytest.approx(expected, rel=2e-6, abs=0)
+
+
+@pytest.mark.parametrize("size", [1e-7, 1e-3, 1e5])
+def test_size_of_single_measurements_has_no_influence(size):
+    problem = Sensing.gaussian(low_rank((3, 3), 1, seed=1), 5, seed=1)
+    sizes = np.array([size, 1, 1, 1, 1])
+    matrices = sizes[:, None, None] * problem.operator.matrices.astype(float)
+    found = nuclear_norm(Sensing(DenseOperator(matrices), sizes * problem.values))
+    assert found.nuclear_norm == pytest.approx(nuclear_norm(problem).nuclear_norm, rel=2e-6)
 
 
 def test_many_entries_recover_the_truth():
@@ -87,11 +107,20 @@ def test_many_entries_recover_the_truth():
     assert solution.rank == 2
 
 
-def test_partial_decompositions_give_the_same():
+def test_partial_decompositions_give_the_same(monkeypatch):
     problem = Completion.sample(low_rank((220, 260), 2, seed=6), 14_000, seed=6)
-    solution = nuclear_norm(problem)
-    assert solution.status is Certainty.CERTIFIED
-    assert np.linalg.norm(solution.matrix - problem.truth) <= 1e-4 * np.linalg.norm(problem.truth)
+    blocks = []
+    block_krylov = _shrinkage._block_krylov
+    monkeypatch.setattr(
+        _shrinkage, "_block_krylov", lambda *args: blocks.append(args) or block_krylov(*args)
+    )
+    partial = nuclear_norm(problem)
+    assert len(blocks) > partial.n_iterations / 2
+    monkeypatch.setattr(_shrinkage, "_SMALL", 1000)
+    whole = nuclear_norm(problem)
+    assert partial.status is whole.status is Certainty.CERTIFIED
+    assert partial.nuclear_norm == pytest.approx(whole.nuclear_norm, rel=2e-6)
+    assert np.linalg.norm(partial.matrix - problem.truth) <= 1e-4 * np.linalg.norm(problem.truth)
 
 
 def test_zero_fits_within_the_noise():
@@ -142,8 +171,6 @@ def test_progress_goes_down_to_the_tolerance():
 
 def test_contradicting_measurements_are_refused_unless_noise_covers_them():
     operator_of = Sensing.gaussian(low_rank((4, 4), 1, seed=0), 5, seed=0)
-    from factorflow.problems import DenseOperator
-
     twice = np.concatenate([operator_of.operator.matrices, operator_of.operator.matrices[:1]])
     values = np.append(operator_of.values, operator_of.values[0] + 1.0)
     problem = Sensing(DenseOperator(twice), values)
@@ -156,9 +183,17 @@ def test_contradicting_measurements_are_refused_unless_noise_covers_them():
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"tol": 0}, "tol"), ({"tol": 2}, "tol"), ({"noise": -1}, "noise"),
-     ({"noise": np.nan}, "noise"), ({"max_iterations": 0}, "max_iterations")],
+    [({"tol": 0}, "tol"), ({"tol": 2}, "tol"), ({"tol": None}, "tol"), ({"noise": -1}, "noise"),
+     ({"noise": np.nan}, "noise"), ({"noise": "a"}, "noise"), ({"start": 3}, "start"),
+     ({"max_iterations": 0}, "max_iterations"), ({"max_iterations": 2.5}, "max_iterations")],
 )  # fmt: skip
 def test_parameters_that_cannot_be_used(wrong, named):
     with pytest.raises(InputError, match=named):
         nuclear_norm(CASES["entries"](0), **wrong)
+
+
+def test_what_is_no_problem_is_refused():
+    with pytest.raises(InputError, match="Completion or a Sensing"):
+        nuclear_norm(np.eye(3))
+    with pytest.raises(InputError, match="same measurements"):
+        nuclear_norm(CASES["entries"](0), start=nuclear_norm(CASES["gaussian"](0)))

@@ -366,3 +366,19 @@ def test_zeros_need_weights():
 def test_names_of_the_folder():
     assert convex.soft_impute is soft_impute
     assert _regularized.Certainty.CERTIFIED.sentence.endswith("within the tolerance.")
+
+
+def test_a_residual_against_the_data_certifies_nothing():
+    c, s = np.cos(np.pi / 3), np.sin(np.pi / 3)
+    values = np.array([(1 + 0.1 * s**2) / c**2, 0.1])
+    start = ThinSVD(np.array([[c, -s], [s, c]]), values, np.array([[c, s], [s, -c]]))
+    problem = Completion((2, 2), [0], [0], [1.0])
+    path = soft_impute(problem, weights=[0.1], start=start)
+    assert path.objectives[0] == pytest.approx(0.1 - 0.1**2 / 2, rel=2e-3)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_values_that_cannot_be_squared_are_refused(size):
+    problem = Completion.from_array(size * np.arange(1.0, 7.0).reshape(2, 3))
+    with pytest.raises(InputError, match="squared"):
+        soft_impute(problem)

@@ -1,6 +1,7 @@
 """Runs come back from the disk exactly, or not at all."""
 
 import json
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -69,6 +70,7 @@ def test_what_a_file_holds(store):
     store.save(CASE, RUN)
     content = json.loads(store.path(CASE).read_text())
     assert content["configuration"] == {
+        "factorflow": version("factorflow"),
         "kind": "draw",
         "revision": 1,
         "fields": {"seed": 3, "scale": 0.5},

@@ -9,7 +9,7 @@ class Certainty(enum.Enum):
     CERTIFIED = "The duality gap is within the tolerance."
     ITERATION_LIMIT = "The iterations were spent before the duality gap reached the tolerance."
     RANK_LIMIT = "The rank is held down by max_rank; the gap is that to the minimum without it."
-    INTERRUPTED = "The solver was interrupted; this is the best that it had come to."
+    INTERRUPTED = "The solver was interrupted; this is what it had come to."
 
     @property
     def sentence(self) -> str:

@@ -5,9 +5,11 @@ from functools import cached_property
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow.problems import AbstractOperator
 
 _CONSISTENT = 1e-8
 _NEWTON_STEPS = 100
+_ROUNDING = 1e-12
 
 
 class FeasibleSet:
@@ -15,8 +17,8 @@ class FeasibleSet:
 
     Parameters
     ----------
-    problem
-        Anything with ``operator`` and ``values``.
+    operator, values
+        ``A`` and ``y``.
     radius
         Bound on the 2-norm of the residual; 0 asks for an exact fit.
 
@@ -26,16 +28,22 @@ class FeasibleSet:
         If an exact fit is asked for and measurements that depend on each other contradict.
     """
 
-    def __init__(self, problem, radius: float):
-        self.operator, self.values, self.radius = problem.operator, problem.values, radius
+    def __init__(self, operator: AbstractOperator, values: np.ndarray, radius: float):
+        self.operator, self.values, self.radius = operator, values, radius
         self.least_norm = self.operator.adjoint(self.operator.solve_gram(self.values))
         """The exact fit of smallest Frobenius norm, ``(m, n)``."""
-        misfit = np.linalg.norm(self.operator.forward(self.least_norm) - self.values)
-        if radius == 0 and misfit > _CONSISTENT * np.linalg.norm(self.values):
+        if radius == 0 and self._misfit() > _CONSISTENT:
             raise InputError(
-                "The measurements contradict one another, so that no matrix fits them exactly; "
-                "allow for an error with noise=..., the root mean square of the residual."
+                "The measurements contradict or nearly depend on one another, so that no matrix "
+                "is found that fits them exactly; allow for an error with noise=..., the root "
+                "mean square of the residual."
             )
+
+    def _misfit(self) -> float:
+        """Largest residual of the least-norm fit, with all measurements brought to norm 1."""
+        sizes = np.where(self.operator.norms > 0, self.operator.norms, 1.0)
+        residual = self.operator.forward(self.least_norm) - self.values
+        return float(np.max(np.abs(residual / sizes)) / np.max(np.abs(self.values / sizes)))
 
     def project(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The nearest feasible matrix and the multipliers `q` with ``projection - M = A*(q)``."""
@@ -83,8 +91,11 @@ def _secular_root(along: np.ndarray, spectrum: np.ndarray, radius: float) -> flo
     for _ in range(_NEWTON_STEPS):
         damped = along / (1 + factor * spectrum)
         norm = np.linalg.norm(damped)
-        if norm <= radius * (1 + 1e-13):
-            break
+        if norm <= radius * (1 + _ROUNDING):
+            return float(factor)
         slope = np.sum(damped**2 * spectrum / (1 + factor * spectrum))
         factor += norm**2 * (norm / radius - 1) / slope
-    return float(factor)
+    raise InputError(
+        "The measurements nearly depend on one another, so that no matrix is found that fits them "
+        "within the noise that was given; raise noise=..."
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral, Real
 from time import perf_counter
 
 import numpy as np
@@ -13,6 +14,7 @@ from factorflow.convex._certainty import Certainty
 from factorflow.convex._feasible import FeasibleSet
 from factorflow.convex._splitting import Iterate, Splitting
 from factorflow.convex._thin_svd import ThinSVD
+from factorflow.problems import AbstractOperator
 
 _SMALL = 200  # rows or columns up to which one thread of BLAS is the faster
 _FIRST_CHECK = 10
@@ -137,29 +139,34 @@ def nuclear_norm(
     Mercier 1979 for the splitting, Walker and Ni 2011 for the acceleration. The experiments of
     Arora, Cohen, Hu and Luo 2019 allow each residual 1e-3, here they are zero by default.
     """
-    _check(tol, noise, max_iterations)
+    _check(problem, tol, noise, max_iterations, start)
     began = perf_counter()
-    radius = noise * np.sqrt(len(problem.values))
-    if np.linalg.norm(problem.values) <= radius:
+    unit = float(np.max(np.abs(problem.values)))  # squares of the values must be finite
+    if np.sqrt(np.mean((problem.values / (unit or 1.0)) ** 2)) * unit <= noise:
         return _zero(problem)
-    feasible = FeasibleSet(problem, radius)
+    values, radius = problem.values / unit, noise / unit * np.sqrt(len(problem.values))
+    feasible = FeasibleSet(problem.operator, values, radius)
     with one_blas_thread(when=min(problem.shape) <= _SMALL):
-        iterate, bounds, status = _iterate(
-            Splitting(feasible, start), tol, max_iterations, progress
-        )
-    residual = problem.operator.forward(iterate.feasible) - problem.values
+        splitting = Splitting(feasible, _first_point(start, unit))
+        iterate, bounds, status = _iterate(splitting, tol, max_iterations, progress)
+    residual = problem.operator.forward(iterate.feasible) - values
     return NuclearNormSolution(
-        matrix=iterate.feasible,
-        low_rank=iterate.low_rank,
-        nuclear_norm=bounds.upper,
+        matrix=unit * iterate.feasible,
+        low_rank=iterate.low_rank.scaled(unit),
+        nuclear_norm=unit * bounds.upper,
         dual=bounds.dual,
-        dual_value=bounds.lower,
-        residual=float(np.sqrt(np.mean(residual**2))),
+        dual_value=unit * bounds.lower,
+        residual=unit * float(np.sqrt(np.mean(residual**2))),
         status=status,
         n_iterations=iterate.step,
         seconds=perf_counter() - began,
-        penalty=iterate.threshold,
+        penalty=unit * iterate.threshold,
     )
+
+
+def _first_point(start: NuclearNormSolution | None, unit: float):
+    """A solution to go on from as ``(matrix, dual, threshold)`` for values in units of ``unit``."""
+    return None if start is None else (start.matrix / unit, start.dual, start.penalty / unit)
 
 
 @dataclass(frozen=True)
@@ -229,10 +236,33 @@ def _zero(problem) -> NuclearNormSolution:
     )
 
 
-def _check(tol: float, noise: float, max_iterations: int) -> None:
-    if not 0 < tol < 1:
+def _check(problem, tol, noise, max_iterations, start) -> None:
+    if not isinstance(getattr(problem, "operator", None), AbstractOperator):
+        raise InputError(
+            "problem must be a Completion or a Sensing, or have an operator and values; got "
+            f"{type(problem).__name__}. Completion.of(...) makes one of an array or a table."
+        )
+    if not _is_number(tol) or not 0 < tol < 1:
         raise InputError(f"tol must be a relative gap between 0 and 1; got {tol!r}.")
-    if not 0 <= noise < np.inf:
+    if not _is_number(noise) or not 0 <= noise < np.inf:
         raise InputError(f"noise must be a finite number of 0 or more; got {noise!r}.")
-    if max_iterations < 1:
-        raise InputError(f"max_iterations must be 1 or more; got {max_iterations!r}.")
+    if not isinstance(max_iterations, Integral) or max_iterations < 1:
+        raise InputError(
+            f"max_iterations must be a whole number of 1 or more; got {max_iterations!r}."
+        )
+    if start is None:
+        return
+    if not isinstance(start, NuclearNormSolution):
+        raise InputError(
+            f"start must be a solution of nuclear_norm, or None; got {type(start).__name__}."
+        )
+    if start.matrix.shape != problem.shape or start.dual.shape != problem.values.shape:
+        raise InputError(
+            f"start must be a solution with the same measurements; it has {len(start.dual)} of "
+            f"them and the shape {start.matrix.shape}, the problem {len(problem.values)} and "
+            f"{problem.shape}."
+        )
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -150,9 +150,10 @@ class Regularized:
         if size == 0:
             return 1.0
         along = float(self.values @ residual)
-        multiple = min(weight / size, along / square)
+        # A residual against the data proves nothing: the dual point is then zero.
+        multiple = max(0.0, min(weight / size, along / square))
         dual = multiple * along - 0.5 * multiple**2 * square
-        return max(0.0, float((objective - dual) / objective))
+        return float((objective - dual) / objective)
 
     def _swept(
         self, svd: ThinSVD, weight: float, n_sweeps: int, steady: float, extrapolate: bool

@@ -19,6 +19,7 @@ from factorflow.problems import Completion
 _STRIDE = 0.6  # between weights further apart there are steps that are not kept
 _COARSE = 1e-2  # their relative gap
 _MOST_THREADS = 8
+_SMALLEST, _LARGEST = 1e-140, 1e140  # sums of squares beyond these are rounding or infinite
 
 Progress = Callable[[dict], None]
 
@@ -362,6 +363,12 @@ def _check(problem, n_weights, smallest, patience, tol, max_rank, max_sweeps, st
             "soft_impute completes a matrix from its entries and takes a Completion; got "
             f"{type(problem).__name__}. nuclear_norm takes other measurements."
         )
+    largest = float(np.max(np.abs(problem.values)))
+    if largest != 0 and not _SMALLEST < largest < _LARGEST:
+        raise InputError(
+            f"The largest value has magnitude {largest:.3g}, which cannot be squared in double "
+            "precision; divide the values by it."
+        )
     _check_count("n_weights", n_weights)
     _check_count("max_sweeps", max_sweeps)
     for name, count in (("patience", patience), ("max_rank", max_rank)):
@@ -374,6 +381,9 @@ def _check(problem, n_weights, smallest, patience, tol, max_rank, max_sweeps, st
         raise InputError(
             f"start must be a ThinSVD of the problem's shape, {problem.shape}; got {start!r}."
         )
+    parts = () if start is None else (start.left, start.singular_values, start.right)
+    if not all(np.isfinite(part).all() for part in parts):
+        raise InputError("start must hold finite numbers.")
 
 
 def _check_count(name: str, count) -> None:

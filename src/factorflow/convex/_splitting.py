@@ -69,10 +69,14 @@ class Splitting:
     feasible
         The matrices that fit the measurements.
     start
-        None, or a solution with ``matrix``, ``dual`` and ``penalty``.
+        None, or where to begin: a matrix, multipliers and a threshold.
     """
 
-    def __init__(self, feasible: FeasibleSet, start=None):
+    def __init__(
+        self,
+        feasible: FeasibleSet,
+        start: tuple[np.ndarray, np.ndarray, float] | None = None,
+    ):
         self.feasible = feasible
         self._shrink = Shrinkage(feasible.least_norm.shape)
         self._anderson = Anderson(_MEMORY)
@@ -110,8 +114,8 @@ class Splitting:
 
     def _first_point(self, start) -> tuple[np.ndarray, float]:
         if start is not None:
-            subgradient = self.feasible.operator.adjoint(start.dual)
-            return start.matrix + start.penalty * subgradient, start.penalty
+            matrix, dual, threshold = start
+            return matrix + threshold * self.feasible.operator.adjoint(dual), threshold
         largest = float(np.linalg.norm(self.feasible.least_norm, 2))
         return np.zeros(self.feasible.least_norm.shape), _FIRST_THRESHOLD * largest
 

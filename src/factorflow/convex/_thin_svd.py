@@ -58,6 +58,10 @@ class ThinSVD:
     def transposed(self) -> "ThinSVD":
         return ThinSVD(self.right.T, self.singular_values, self.left.T)
 
+    def scaled(self, factor: float) -> "ThinSVD":
+        """This times a positive number."""
+        return ThinSVD(self.left, factor * self.singular_values, self.right)
+
     def halves(self) -> tuple[np.ndarray, np.ndarray]:
         """``(m, k)`` and ``(k, n)`` whose product it is, with equal Gram matrices."""
         root = np.sqrt(self.singular_values)

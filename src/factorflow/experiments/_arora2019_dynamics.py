@@ -112,6 +112,7 @@ def _judge_movielens(results: Results) -> Finding:
             Check("depth 3: one singular value dominates", share[3], "<", 0.3),
             Check("depth 2 errs a fifth of depth 1 or less", errors[2], "<", errors[1] / 5),
             Check("depth 3 errs no more than depth 2", errors[3], "<=", errors[2], essential=False),
+            Check("the ratings are those of MovieLens 100k", float(same), ">=", 1, essential=False),
             *published,
         ),
         figures=(("Ten largest singular values over training.", _figure(runs)),),

@@ -5,7 +5,7 @@ import xarray as xr
 
 from factorflow.experiments._case import Results
 from factorflow.experiments._claim import Claim, Size
-from factorflow.experiments._comparison import NUCLEAR_NORM, panels
+from factorflow.experiments._comparison import NUCLEAR_NORM, ended, panels
 from factorflow.experiments._judgement import Check, Finding, Measured, Published
 from factorflow.experiments._recovery import FlowCase, NuclearNormCase, RecoveryCase
 from factorflow.experiments._tabulate import tabulate
@@ -48,7 +48,7 @@ def _judge(results: Results) -> Finding:
     by_ratio, by_scale = _over_ratio(results), _over_scale(results)
     return Finding(
         measured=tuple(_measured(by_ratio, "oversampling") + _measured(by_scale, "scale")),
-        checks=tuple(_checks(by_ratio, by_scale)),
+        checks=(*_checks(by_ratio, by_scale), *ended(results, essential=False)),
         figures=(
             (_caption("the oversampling ratio"), _lines(by_ratio, "oversampling")),
             (_caption("the scale of the start"), _lines(by_scale, "scale")),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import sha256
+from importlib.metadata import version
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -48,13 +49,14 @@ class AbstractCase(abc.ABC):
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """Kind, revision and fields as JSON has them."""
+        """Version, kind, revision and fields as JSON has them."""
         values = {
             field.name: _plain(getattr(self, field.name), field.name)
             for field in fields(self)
             if field.compare
         }
-        return {"kind": self.kind, "revision": self.revision, "fields": values}
+        told = {"kind": self.kind, "revision": self.revision, "fields": values}
+        return {"factorflow": version("factorflow"), **told}
 
     @cached_property
     def key(self) -> str:

@@ -1,6 +1,6 @@
 """Nuclear-norm minimization beside depth 2 and depth 3 on the same instances."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from factorflow.experiments._case import Results
-from factorflow.experiments._judgement import Measured
+from factorflow.experiments._judgement import Check, Measured
 from factorflow.experiments._recovery import ENTRIES, FlowCase, NuclearNormCase, RecoveryCase
-from factorflow.experiments._tabulate import tabulate
+from factorflow.experiments._tabulate import of_kind, tabulate
 
 NUCLEAR_NORM = "nuclear norm"
 QUANTITIES = ("mean_squared_error", "relative_error", "nuclear_norm", "effective_rank")
@@ -37,9 +37,7 @@ def compared_cases(
     for i in range(n_instances):
         common = {"n_measurements": n_measurements, "instance": i, "measurements": measurements}
         cases.append(NuclearNormCase(**common))
-        cases += [
-            FlowCase(**common, depth=n, scale=s, rtol=rtol) for n in depths for s in scales
-        ]
+        cases += [FlowCase(**common, depth=n, scale=s, rtol=rtol) for n in depths for s in scales]
     return cases
 
 
@@ -78,6 +76,32 @@ def median(table: xr.Dataset, quantity: str, method: str) -> float:
 def truth_of(table: xr.Dataset, quantity: str) -> float:
     """Median over the instances of a quantity of the true matrices."""
     return float(table[f"true_{quantity}"].isel(method=0).median())
+
+
+def ended(results: Results, essential: bool = True) -> list[Check]:
+    """That every flow came to its train error and every convex programme to its certificate."""
+    flows = [each["status"] == "TRAIN_ERROR" for each in of_kind(results, FlowCase).values()]
+    convex = [each["status"] == "CERTIFIED" for each in of_kind(results, NuclearNormCase).values()]
+    return [
+        Check("every flow ends at its train error", float(np.mean(flows)), ">=", 1.0, essential),
+        Check("every minimizer is certified", float(np.mean(convex)), ">=", 1.0),
+    ]
+
+
+def published_checks(
+    prefix: str, published: Mapping[str, float], measured: Mapping[str, float]
+) -> list[Check]:
+    """That published errors are those measured, within a factor 5: ground truths differ."""
+    return [
+        Check(
+            f"{prefix}the published error of {name} is within a factor 5 of the measured median",
+            error,
+            "within",
+            (measured[name] / 5, 5 * measured[name]),
+            essential=False,
+        )
+        for name, error in published.items()
+    ]
 
 
 def panels(n: int, width: float = 4.2, height: float = 3.8) -> tuple[Figure, Iterable[Axes]]:

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,6 @@ class Store:
         """
         content = {
             "format": _FORMAT,
-            "factorflow": version("factorflow"),
             "configuration": case.configuration,
             "seconds": run.seconds,
             "result": _encoded(run.result),

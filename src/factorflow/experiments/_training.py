@@ -32,6 +32,8 @@ class SyntheticTrainingCase(AbstractCase):
     revision: ClassVar[int] = 1
     depth: int
     instance: int = 0
+    time: float = TIME
+    scale: float = SCALE
     n_records: int = 200
 
     @classmethod
@@ -40,7 +42,7 @@ class SyntheticTrainingCase(AbstractCase):
             truth = low_rank((100, 100), 5, seed=case.instance)
             problem = Completion.sample(truth, 2000, seed=case.instance)
             error = mean_squared_error(problem)
-            found = _trained(problem, case.depth, case.n_records, error, progress)
+            found = _trained(problem, case, error, progress)
             finished(case, {**found, "test_error": found.pop(error.name)})
 
 
@@ -61,6 +63,8 @@ class MovieLensTrainingCase(AbstractCase):
     depth: int
     ratings: str
     folder: Path = field(compare=False)
+    time: float = TIME
+    scale: float = SCALE
     n_records: int = 40
 
     @classmethod
@@ -68,7 +72,7 @@ class MovieLensTrainingCase(AbstractCase):
         for case in cases:
             train, test = ratings_of(case.folder)[1].split(0.1, seed=0)
             error = held_out_error(test)
-            found = _trained(train, case.depth, case.n_records, error, progress)
+            found = _trained(train, case, error, progress)
             found["test_error"] = found.pop(error.name) ** 2
             finished(case, {**found, "shape": train.shape, "n_ratings": train.n_observed})
 
@@ -89,17 +93,18 @@ def trajectory_of(result: dict[str, Any]) -> xr.Dataset:
     )
 
 
-def _trained(problem, depth: int, n_records: int, error, progress) -> dict[str, Any]:
-    widths = None if depth == 1 else [min(problem.shape)] * (depth - 1)
+def _trained(
+    problem, case: SyntheticTrainingCase | MovieLensTrainingCase, error, progress
+) -> dict[str, Any]:
+    widths = None if case.depth == 1 else [min(problem.shape)] * (case.depth - 1)
+    moments = AtTimes.linear(case.time, case.n_records)
     solution = solve(
         problem,
-        DeepLinear(depth, widths),
+        DeepLinear(case.depth, widths),
         GradientFlow(),
-        init=Identity(SCALE),
-        stop=Stop(train_error=None, time=TIME),
-        record=Record(
-            [singular_values_of(COMPONENTS), error], schedule=AtTimes.linear(TIME, n_records)
-        ),
+        init=Identity(case.scale),
+        stop=Stop(train_error=None, time=case.time),
+        record=Record([singular_values_of(COMPONENTS), error], schedule=moments),
         progress=progress,
     )
     seen = solution.trajectory

@@ -77,6 +77,13 @@ class DenseOperator(AbstractOperator):
         values = checked_values(values, self.count)
         return _stack_kernels.transposed(self.stack, values).reshape(self.shape)
 
+    @property
+    def norms(self) -> np.ndarray:
+        squares = np.zeros(self.count)
+        for columns in self._in_columns():
+            squares += np.einsum("pk,pk->p", columns, columns)
+        return np.sqrt(squares)
+
     def gram(self) -> np.ndarray:
         gram = np.zeros((self.count, self.count))
         for columns in self._in_columns():

@@ -84,6 +84,10 @@ class EntryOperator(AbstractOperator):
         result[self.rows, self.columns] = checked_values(values, self.count)
         return (result + result.T) / 2 if self.symmetric else result
 
+    @property
+    def norms(self) -> np.ndarray:
+        return np.sqrt(self.gram())
+
     def gram(self) -> np.ndarray:
         apart = self.symmetric & (self.rows != self.columns)
         return np.where(apart, 0.5, 1.0)

@@ -15,9 +15,19 @@ _SMALL = 1000  # measurements up to which threads of BLAS cost more than they sa
 def gram_solver(gram: np.ndarray) -> Solver:
     """The map ``v -> K^-1 v`` of a symmetric positive semidefinite matrix `K`, which is used up.
 
-    By Cholesky's factorization; where `K` is singular up to rounding, by the pseudo-inverse from
-    its eigenvalues, of which those below ``p eps`` times the largest count as zero.
+    Measurements are brought to norm 1 first, so that small ones count like others. Then by
+    Cholesky's factorization; where that is singular up to rounding, by the pseudo-inverse from its
+    eigenvalues, of which those below ``p eps`` times the largest count as zero.
     """
+    sizes = np.sqrt(gram.diagonal())
+    sizes[sizes == 0] = 1.0
+    gram /= sizes
+    gram /= sizes[:, None]
+    solve = _unit_solver(gram)
+    return lambda values: solve(values / sizes) / sizes
+
+
+def _unit_solver(gram: np.ndarray) -> Solver:
     with one_blas_thread(len(gram) <= _SMALL):
         return _solver(gram)
 

@@ -44,6 +44,11 @@ class AbstractOperator(abc.ABC):
     def adjoint(self, values: Any) -> np.ndarray:
         """``A*(v) = sum_i v_i A_i``, shape ``(m, n)``, of values ``(p,)``."""
 
+    @property
+    @abc.abstractmethod
+    def norms(self) -> np.ndarray:
+        """Frobenius norms ``||A_i||``, shape ``(p,)``."""
+
     @abc.abstractmethod
     def gram(self) -> np.ndarray:
         """``A A*``, the products ``<A_i, A_j>``: ``(p, p)``; if diagonal that alone, ``(p,)``."""
@@ -83,6 +88,7 @@ def checked_matrix(matrix: Any, shape: tuple[int, int]) -> np.ndarray:
     given = np.asarray(matrix)
     if given.shape != shape:
         raise InputError(f"The operator measures matrices of shape {shape}; got {given.shape}.")
+    _refuse_no_reals(given, "The matrix")
     return np.ascontiguousarray(given, np.float64)
 
 
@@ -93,7 +99,13 @@ def checked_values(values: Any, count: int) -> np.ndarray:
         raise InputError(
             f"values must be {count}, one for each measurement; got shape {given.shape}."
         )
+    _refuse_no_reals(given, "values")
     return np.ascontiguousarray(given, np.float64)
+
+
+def _refuse_no_reals(given: np.ndarray, name: str) -> None:
+    if given.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be real numbers; got an array of {given.dtype}.")
 
 
 def real_array(given: Any, name: str, n_axes: int) -> np.ndarray:
@@ -111,8 +123,7 @@ def real_array(given: Any, name: str, n_axes: int) -> np.ndarray:
             f"{name} must be an array of {n_axes} axes, none of them empty; "
             f"got shape {array.shape}."
         )
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{name} must be real numbers; got an array of {array.dtype}.")
+    _refuse_no_reals(array, name)
     own = not array.flags.writeable and array.base is None
     dtype = np.float32 if array.dtype == np.float32 else np.float64
     array = np.array(array, dtype, order="C", copy=None if own else True)

@@ -77,6 +77,10 @@ class RankOneOperator(AbstractOperator):
         weights = checked_values(values, self.count)
         return self.left.T @ (weights[:, None] * self.right)
 
+    @property
+    def norms(self) -> np.ndarray:
+        return np.linalg.norm(self.left, axis=1) * np.linalg.norm(self.right, axis=1)
+
     def gram(self) -> np.ndarray:
         return (self.left @ self.left.T) * (self.right @ self.right.T)
 

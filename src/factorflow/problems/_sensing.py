@@ -11,7 +11,7 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow.problems._draws import entry_operator, gaussian_operator, rank_one_operator
 from factorflow.problems._loss import AbstractLoss
-from factorflow.problems._operator import AbstractOperator
+from factorflow.problems._operator import AbstractOperator, checked_values
 from factorflow.problems._sampling import (
     checked_count,
     checked_truth,
@@ -108,7 +108,8 @@ class Sensing:
 
         The entries of ``l_i`` have variance ``1 / m`` and those of ``r_i`` variance ``1 / n``, so
         that the variance of a measurement is as for :meth:`gaussian`. Parameters as there;
-        `symmetric` takes ``r_i = l_i``.
+        `symmetric` takes ``r_i = l_i``: a measurement of a symmetric matrix then has mean
+        ``tr(W) / n`` and variance ``2 ||W||_F^2 / n^2``.
         """
         return cls._measured(rank_one_operator, truth, n_measurements, symmetric, noise, seed)
 
@@ -212,14 +213,7 @@ class Sensing:
 
 
 def _checked_values(values: Any, count: int) -> np.ndarray:
-    given = np.asarray(values)
-    if given.shape != (count,):
-        raise InputError(
-            f"values must be {count}, one for each measurement; got shape {given.shape}."
-        )
-    if given.dtype.kind not in "biuf":
-        raise InputError(f"values must be real numbers; got an array of {given.dtype}.")
-    own = given.astype(np.float64)
+    own = checked_values(values, count).copy()
     if not np.isfinite(own).all():
         k = int(np.argmin(np.isfinite(own)))
         raise InputError(f"values must be finite; the value of measurement {k} is {own[k]}.")

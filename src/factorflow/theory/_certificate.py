@@ -46,7 +46,7 @@ def kkt_certificate(
     The multipliers ``s`` of the flow, divided by the largest eigenvalue of ``A*(s)``, are feasible
     in the dual of ``min trace W`` subject to ``<A_i, W> = y_i``, ``W >= 0``, which is
     ``max <nu, y>`` subject to ``A*(nu) <= I``. By weak duality the trace of the end exceeds the
-    least by no more than the gap. Up to constants it is ``1 / log(1/scale)`` at depth 2 and
+    least by no more than that share. Up to constants the gap is ``1 / log(1/scale)`` at depth 2 and
     ``scale^(1-2/N)`` at depth N: every additional layer makes the limit arrive sooner.
 
     Parameters
@@ -115,7 +115,8 @@ def least_trace(operators: np.ndarray, values: np.ndarray) -> np.ndarray:
         If no positive semidefinite matrix has these values.
     """
     matrix, measured = checked_measurements(operators, values)
-    found = linprog(np.ones(matrix.shape[1]), A_eq=matrix, b_eq=measured, bounds=(0, None))
+    unit = np.abs(measured).max() or 1.0  # the solver's tolerances are absolute
+    found = linprog(np.ones(matrix.shape[1]), A_eq=matrix, b_eq=measured / unit, bounds=(0, None))
     if found.status != 0:
         raise InputError("No positive semidefinite matrix has these values: they contradict it.")
-    return found.x
+    return unit * found.x

@@ -64,13 +64,14 @@ def commuting_flow(
         ds/dt = (1/p) (y - A w(A^T s)) = (1/p) grad D(s),    D(s) = <s, y> - (1/2) sum_k u_k(S_k)^2,
 
     where ``u_k = w_k^(1/N)``. So it ends where ``A w = y``, for every convex loss of the residuals
-    alike; its end is the one that minimizes over ``A w = y`` the potential whose gradient is
-    ``S(w)``:
+    alike; its end is the one that minimizes over ``A w = y`` a potential whose gradient is
+    proportional to ``S(w)``:
 
-        sum_k w_k log(w_k / scale) - w_k                                       for N = 2,
+        sum_k w_k (log(w_k / scale) - 1) / log(1 / scale)                      for N = 2,
         sum_k w_k - (N/2) scale^((N-2)/N) w_k^(2/N)                            for N > 2.
 
-    Both are the trace up to what vanishes with the scale. The optimum is found by Newton's method
+    Both go to the trace with the scale, the first as ``1 / log(1/scale)``, the second as
+    ``scale^(1-2/N)``. The optimum is found by Newton's method
     in ``log w`` and the multipliers together, along the path of falling scales, which is nearly a
     straight line; a scale of 1e-100 costs milliseconds.
 
