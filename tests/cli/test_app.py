@@ -33,6 +33,15 @@ def test_help_of_complete_tells_the_defaults():
     assert "2 for tables and images, 3 for arrays" in text
 
 
+def test_help_of_complete_tells_which_option_belongs_to_which_method():
+    text = factorflow("complete", "--help").output
+    of_all, of_deep = text.split("Fitting by --method deep")
+    of_deep, _ = of_deep.split("Writing")
+    assert all(name in of_deep for name in ("--depth", "--scale", "--widths", "--stop"))
+    assert all(name in of_all for name in ("--method", "--biases", "--test-fraction", "--seed"))
+    assert "soft-impute" in of_all
+
+
 def test_version():
     result = factorflow("--version")
     assert result.exit_code == 0
@@ -68,6 +77,7 @@ def test_the_entry_point_answers(tmp_path):
         (["complete"], "INPUT"),
         (["complete", "x.csv", "--depth", "two"], "--depth"),
         (["complete", "x.csv", "--stop", "never"], "--stop"),
+        (["complete", "x.csv", "--method", "shallow"], "--method"),
         (["complete", "x.csv", "--nonsense"], "--nonsense"),
         (["nonsense"], "nonsense"),
     ],

@@ -3,7 +3,10 @@
 import pytest
 
 from factorflow._errors import InputError
-from factorflow.cli._method import Method, Options, check_fraction, parse_widths
+from factorflow.cli._deep_method import DeepMethod
+from factorflow.cli._method import Options, check_fraction, parse_widths
+from factorflow.cli._nuclear_norm_method import NuclearNormMethod
+from factorflow.cli._soft_impute_method import SoftImputeMethod
 
 
 @pytest.mark.parametrize(
@@ -16,12 +19,44 @@ from factorflow.cli._method import Method, Options, check_fraction, parse_widths
     ],
 )
 def test_defaults_by_kind(kind, depth, biases):
-    assert Options().on(kind) == Method(depth, 1e-3, "auto", biases, "validation", 0)
+    assert Options().on(kind) == DeepMethod(depth, 1e-3, "auto", biases, "validation", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("soft-impute", SoftImputeMethod), ("nuclear-norm", NuclearNormMethod)]
+)
+def test_other_methods_have_the_same_biases(name, method):
+    for kind in ("long table", "array", "image"):
+        assert Options(method=name).on(kind) == method(Options().on(kind).biases, 0)
+    given = Options(biases="none", seed=3, method=name)
+    given.check()
+    assert given.on("image") == method("none", 3)
+    assert given.on("image").name == name
+
+
+@pytest.mark.parametrize("name", ["soft-impute", "nuclear-norm"])
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"depth": 2}, "--depth belongs to"),
+        ({"scale": 1e-3}, "--scale belongs to"),
+        ({"widths": "auto"}, "--widths belongs to"),
+        ({"depth": 0, "stop": "validation"}, "--depth and --stop belong to"),
+        (
+            {"depth": 2, "scale": 0.1, "widths": (3,), "stop": "interpolate"},
+            "--depth, --scale, --widths and --stop belong to",
+        ),
+    ],
+)
+def test_options_of_the_deep_method_are_refused(name, given, named):
+    with pytest.raises(InputError, match=named) as caught:
+        Options(method=name, **given).check()
+    assert f"--method {name}" in str(caught.value)
 
 
 def test_what_is_given_is_kept():
     given = Options(4, 0.1, (3, 4, 5), "global", "interpolate", 7)
-    assert given.on("array") == Method(4, 0.1, (3, 4, 5), "global", "interpolate", 7)
+    assert given.on("array") == DeepMethod(4, 0.1, (3, 4, 5), "global", "interpolate", 7)
 
 
 @pytest.mark.parametrize(

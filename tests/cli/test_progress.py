@@ -30,3 +30,10 @@ def test_in_a_terminal_it_moves(monkeypatch, capsys):
 def test_what_is_told():
     assert _told(SEEN | {"step": 0}) == "compiling"
     assert _told(SEEN) == "step 8, train 0.25"
+
+
+def test_what_the_convex_methods_tell():
+    seen = {"step": 3, "weight": 10.6, "rank": 7, "gap": 2.5e-3, "train_error": 0.5}
+    assert _told(seen) == "step 3, weight 10.6, train 0.5, rank 7, gap 2.5e-03"
+    seen = {"step": 10, "gap": 1e-6, "nuclear_norm": 12.0, "rank": 2}
+    assert _told(seen) == "step 10, nuclear norm 12, rank 2, gap 1.0e-06"

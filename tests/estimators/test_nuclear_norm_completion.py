@@ -7,6 +7,7 @@ import pytest
 from members import OBSERVED, SHAPE, TRUTH, X
 
 from factorflow import Completion, FactorflowWarning, InputError, NuclearNormCompletion
+from factorflow.convex import Certainty
 from factorflow.estimators import _nuclear_norm_completion, rmse
 
 NOISY = np.where(OBSERVED, TRUTH + 0.1 * np.random.default_rng(1).normal(size=SHAPE), np.nan)
@@ -44,6 +45,7 @@ def test_no_completion_has_a_smaller_nuclear_norm(biases):
     least = np.linalg.norm(fitted, "nuc")
     assert model.nuclear_norm_ == pytest.approx(least)
     assert model.gap_ <= 1e-6
+    assert model.status_ is Certainty.CERTIFIED
     hidden = np.argwhere(~OBSERVED)
     for i, j in hidden[:10]:
         for change in (-0.1, 0.1):
@@ -74,6 +76,7 @@ def test_the_limit_on_iterations_is_told():
         model = NuclearNormCompletion(max_iterations=5).fit(X)
     assert model.n_iterations_ == 5
     assert model.gap_ > 1e-6
+    assert model.status_ is Certainty.ITERATION_LIMIT
 
 
 def test_an_interrupt_leaves_what_it_had_come_to():
@@ -82,6 +85,7 @@ def test_an_interrupt_leaves_what_it_had_come_to():
 
     with pytest.warns(FactorflowWarning, match="was interrupted"):
         model = NuclearNormCompletion(progress=interrupt).fit(X)
+    assert model.status_ is Certainty.INTERRUPTED
     assert np.isfinite(model.transform(X)).all()
 
 
@@ -89,6 +93,7 @@ def test_biases_that_leave_nothing():
     model = NuclearNormCompletion().fit(np.where(OBSERVED, 3.0, np.nan))
     assert model.rank_ == model.n_iterations_ == 0
     assert model.nuclear_norm_ == model.gap_ == 0
+    assert model.status_ is Certainty.CERTIFIED
 
 
 def test_a_completion_goes_in_as_its_array():

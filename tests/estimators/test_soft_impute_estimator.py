@@ -53,6 +53,7 @@ def test_a_weight_that_is_given_is_solved_for_all_entries():
     assert model.rank_ == alone.ranks[0] == model.left_.shape[1]
     assert model.gap_ == pytest.approx(alone.gaps[0], abs=1e-12)
     assert model.gap_ <= 1e-8
+    assert model.status_ is Certainty.CERTIFIED
 
 
 @pytest.mark.parametrize("biases", ["none", "global", "rows+columns"])
@@ -99,6 +100,7 @@ def test_limits_are_told():
     with pytest.warns(FactorflowWarning, match="held down by max_rank"):
         model = SoftImpute(weight=0.5, max_rank=2).fit(NOISY)
     assert model.rank_ == 2
+    assert model.status_ is Certainty.RANK_LIMIT
     with pytest.warns(FactorflowWarning, match="iterations were spent"):
         SoftImpute(weight=0.5, max_sweeps=1, tol=1e-9).fit(NOISY)
 
@@ -128,6 +130,7 @@ def test_an_interrupt_of_the_second_fit_leaves_the_first():
     with pytest.warns(FactorflowWarning, match="was interrupted"):
         model = SoftImpute(progress=interrupt).fit(NOISY)
     np.testing.assert_array_equal(model.reconstruct(), alone.reconstruct())
+    assert model.status_ is Certainty.INTERRUPTED
 
 
 @pytest.mark.parametrize("weight", [None, 1.0])

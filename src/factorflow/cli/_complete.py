@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from factorflow.cli._method import Biases, Options, Stop, check_fraction, parse_widths
+from factorflow.cli._method import Biases, MethodName, Options, Stop, check_fraction, parse_widths
 
 if TYPE_CHECKING:
     from factorflow.cli._completion_files import Files
     from factorflow.cli._completion_run import Outcome
 
-_TABLE, _FIT, _FILES = "Reading", "Fitting", "Writing"
+_TABLE, _FIT, _DEEP, _FILES = "Reading", "Fitting", "Fitting by --method deep", "Writing"
 
 
 def complete(
@@ -61,29 +61,44 @@ def complete(
             help="Hide this share of an image's pixels, and test on them.",
         ),
     ] = None,
+    method: Annotated[
+        MethodName,
+        typer.Option(
+            rich_help_panel=_FIT,
+            help="deep: gradient flow on a deep linear network. soft-impute: a penalty on the "
+            "nuclear norm, its weight chosen on validation entries within the fitted ones. "
+            "nuclear-norm: the least one that fits the entries exactly; it works on whole "
+            "matrices, and takes minutes for millions of cells.",
+        ),
+    ] = "deep",
     depth: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            rich_help_panel=_FIT,
+            rich_help_panel=_DEEP,
             help="Number of factors. Default: 2 for tables and images, 3 for arrays.",
             show_default=False,
         ),
     ] = None,
     scale: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="SCALE", rich_help_panel=_FIT, help="Scale of the start; smaller: lower rank."
+            metavar="SCALE",
+            rich_help_panel=_DEEP,
+            help="Scale of the start; smaller: lower rank. Default: 0.001.",
+            show_default=False,
         ),
-    ] = 1e-3,
+    ] = None,
     widths: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="N,N,...",
-            rich_help_panel=_FIT,
-            help="The depth - 1 hidden widths. auto: the full width up to 200, else 64.",
+            rich_help_panel=_DEEP,
+            help="The depth - 1 hidden widths, or auto: the full width up to 200, else 64. "
+            "Default: auto.",
+            show_default=False,
         ),
-    ] = "auto",
+    ] = None,
     biases: Annotated[
         Biases | None,
         typer.Option(
@@ -94,13 +109,14 @@ def complete(
         ),
     ] = None,
     stop: Annotated[
-        Stop,
+        Stop | None,
         typer.Option(
-            rich_help_panel=_FIT,
+            rich_help_panel=_DEEP,
             help="Where the flow stops: at the least error on validation entries within the "
-            "fitted ones, or when it fits them exactly.",
+            "fitted ones, or when it fits them exactly. Default: validation.",
+            show_default=False,
         ),
-    ] = "validation",
+    ] = None,
     test_fraction: Annotated[
         float | None,
         typer.Option(
@@ -155,7 +171,8 @@ def complete(
     from factorflow.cli._interrupts import Interrupts
     from factorflow.cli._read import read_input
 
-    options = Options(depth, scale, parse_widths(widths), biases, stop, seed)
+    given = None if widths is None else parse_widths(widths)
+    options = Options(depth, scale, given, biases, stop, seed, method)
     files = Files(output, cells, json, report)
     with Interrupts() as interrupts:
         options.check()
@@ -172,12 +189,12 @@ def complete(
             duplicates=duplicates,
         )
         files.check_for(read)
-        method = options.on(read.kind)
+        chosen = options.on(read.kind)
         from factorflow.cli._completion_run import run
         from factorflow.cli._progress import FitProgress
 
         with FitProgress() as progress:
-            outcome = run(read, method, test_fraction, output is not None, interrupts, progress)
+            outcome = run(read, chosen, test_fraction, output is not None, interrupts, progress)
         _finish(outcome, perf_counter() - began, files)
 
 

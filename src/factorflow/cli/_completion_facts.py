@@ -26,26 +26,24 @@ def error_rows(outcome: Outcome) -> list[tuple[str, float, float | None, float |
 
 def facts(outcome: Outcome, total: float) -> list[tuple[str, str]]:
     """Names and values that describe the run in words."""
-    problem, method, model = outcome.source.problem, outcome.method, outcome.fit.model
+    problem, method, told = outcome.source.problem, outcome.method, outcome.fit.told
     m, n = problem.shape
     share = problem.n_observed / (m * n)
     given = [
         ("input", f"{outcome.source.source} ({outcome.source.kind})"),
         ("matrix", f"{m} x {n}, {problem.n_observed:,} entries observed ({share:.2%})"),
         ("entries", _entries(outcome)),
-        ("method", f"depth {method.depth}, scale {method.scale:g}, stop by {method.stop}"),
-        ("widths", _widths(outcome)),
+        ("method", method.words),
         ("biases", str(method.biases)),
     ]
-    if model.validation_error_ is not None:
-        given.append(("validation RMSE", f"{model.validation_error_:.5g}, at the stop"))
+    if told.validation_error is not None:
+        given.append(("validation RMSE", f"{told.validation_error:.5g}, the least on the way"))
     given += [
-        ("effective rank", f"{model.effective_rank_:.1f}, without the biases"),
-        ("gradients", f"{model.n_gradients_:,}"),
-        ("route", _route(outcome) or "none"),
+        ("effective rank", f"{told.effective_rank:.1f}, without the biases"),
+        *told.facts,
         ("seed", str(method.seed)),
         ("time", _time(outcome, total)),
-        ("ended", outcome.fit.status[1]),
+        ("ended", told.ending[1]),
     ]
     return given
 
@@ -57,47 +55,34 @@ def _entries(outcome: Outcome) -> str:
     return f"{outcome.train.n_observed:,} fitted, {outcome.test.n_observed:,} {kind} for the test"
 
 
-def _widths(outcome: Outcome) -> str:
-    model = outcome.fit.model
-    if not model.widths_:
-        return "none (depth 1)"
-    text = ", ".join(map(str, model.widths_))
-    full = min(outcome.source.problem.shape)
-    return text + (f" (capped: the full width is {full})" if model.capped_ else " (full)")
-
-
 def _time(outcome: Outcome, total: float) -> str:
-    parts = [f"flow {outcome.fit.seconds:.1f} s"]
-    final = outcome.final
+    work, final = outcome.method.work, outcome.final
+    parts = [f"{work} {outcome.fit.seconds:.1f} s"]
     if final is not None and final is not outcome.fit:
-        parts.append(f"flow on all entries {final.seconds:.1f} s")
+        parts.append(f"{work} on all entries {final.seconds:.1f} s")
     return ", ".join([*parts, f"total {total:.1f} s since the command began"])
-
-
-def _route(outcome: Outcome) -> str | None:
-    solution = outcome.fit.model.solution_
-    return None if solution is None else solution.route
 
 
 def json_content(outcome: Outcome, total: float) -> dict[str, Any]:
     """What ``--json`` writes. Errors are in the units of the values (of images: white is 1)."""
-    problem, method, model = outcome.source.problem, outcome.method, outcome.fit.model
+    problem, method, told = outcome.source.problem, outcome.method, outcome.fit.told
     errors, psnr = outcome.errors, outcome.psnr
-    name, sentence = outcome.fit.status
+    name, sentence = told.ending
     final = outcome.final if outcome.final is not outcome.fit else None
     return {
+        "method": method.name,
         "test_rmse": errors.get("factorflow"),
         "psnr": psnr.get("factorflow"),
         "baselines": {
             baseline: _scores(errors[baseline], psnr.get(baseline))
             for baseline in outcome.baselines
         },
-        "validation_rmse": model.validation_error_,
-        "effective_rank": model.effective_rank_,
-        "n_gradients": model.n_gradients_,
+        "validation_rmse": told.validation_error,
+        "effective_rank": told.effective_rank,
+        **told.numbers,
         "seconds": {
-            "flow": outcome.fit.seconds,
-            "flow_on_all_entries": None if final is None else final.seconds,
+            method.work: outcome.fit.seconds,
+            f"{method.work}_on_all_entries": None if final is None else final.seconds,
             "total": total,
         },
         "status": name,
@@ -109,15 +94,7 @@ def json_content(outcome: Outcome, total: float) -> dict[str, Any]:
         "n_observed": problem.n_observed,
         "n_train": outcome.train.n_observed,
         "n_test": 0 if outcome.test is None else outcome.test.n_observed,
-        "settings": {
-            "depth": method.depth,
-            "scale": method.scale,
-            "widths": model.widths_,
-            "capped": model.capped_,
-            "biases": method.biases,
-            "stop": method.stop,
-        },
-        "route": _route(outcome),
+        "settings": told.settings,
         "warnings": outcome.warnings,
         "versions": versions(),
     }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from factorflow.cli._completion_facts import error_rows, facts
 from factorflow.cli._completion_run import Outcome
@@ -25,12 +26,13 @@ def write_page(path: Path, outcome: Outcome, total: float) -> None:
             rows = [(name, error, difference) for name, error, _, difference in rows]
         tables = [Table(f"Error on {tested(outcome)}.", columns, rows)]
     pictures, notes = _pictures(outcome)
+    images = completion_figures(xr.Dataset(), **pictures)
     write_report(
         path,
         title=f"Completion of {outcome.source.source.name}",
         summary=facts(outcome, total),
         tables=tables,
-        figures=completion_figures(outcome.fit.model.path_, **pictures),
+        figures=[*images, *outcome.method.figures(outcome.fit.model)],
         notes=[*notes, *outcome.source.notes, *outcome.warnings],
     )
 

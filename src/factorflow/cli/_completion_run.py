@@ -1,47 +1,38 @@
 """The job of ``factorflow complete``: hold out, fit, compare, fit again on all that is known."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from factorflow._errors import FactorflowWarning
+from factorflow.cli._abstract_method import VALIDATION_FRACTION, AbstractMethod, Description
 from factorflow.cli._baselines import baselines, psnr
 from factorflow.cli._input import Image, Input
 from factorflow.cli._interrupts import Interrupts
-from factorflow.cli._method import Method
 from factorflow.cli._progress import FitProgress
 from factorflow.cli._test_entries import hold_out
-from factorflow.estimators import DeepMatrixCompletion, Effects, rmse
+from factorflow.convex import Certainty
+from factorflow.estimators import AbstractMatrixCompletion, Effects, rmse
 from factorflow.problems import Completion
 from factorflow.trajectories import Status
 
-_BY_VALIDATION = (
-    "The fit reached the train error at which the error on its validation entries is least."
-)
+# In the warnings of the estimators; that it was interrupted is said at the end.
+_INTERRUPTED = (Status.INTERRUPTED.sentence, Certainty.INTERRUPTED.sentence)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted estimator, its wall-clock seconds (compilation included) and its warnings."""
+    """A fitted estimator and what it tells of itself, its wall-clock seconds (compilation
+    included) and its warnings."""
 
-    model: DeepMatrixCompletion
+    model: AbstractMatrixCompletion
+    told: Description
     seconds: float
     warnings: tuple[str, ...]
-
-    @property
-    def status(self) -> tuple[str, str]:
-        """Name and sentence of how the last run of the fit ended."""
-        solution = self.model.solution_
-        if solution is None:
-            return "NOTHING_LEFT", "The biases fit every entry; nothing was left for the flow."
-        if self.model.stop == "validation" and solution.status is Status.TRAIN_ERROR:
-            return solution.status.name, _BY_VALIDATION
-        return solution.status.name, solution.status.sentence
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class Outcome:
     """
 
     source: Input
-    method: Method
+    method: AbstractMethod
     train: Completion
     test: Completion | None
     fit: Fit
@@ -102,13 +93,13 @@ class Outcome:
 
 def run(
     source: Input,
-    method: Method,
+    method: AbstractMethod,
     test_fraction: float | None,
     needs_output: bool,
     interrupts: Interrupts,
     progress: FitProgress,
 ) -> Outcome:
-    """Do the job; an interrupt in a flow ends it with what there is.
+    """Do the job; an interrupt in a fit ends it with what there is.
 
     Raises
     ------
@@ -118,7 +109,7 @@ def run(
     train, test = hold_out(source, test_fraction, method.seed)
     everything = test is None or source.truth is not None
     final = None
-    title = f"Fitting {train.n_observed:,} entries ({method.told})"
+    title = f"Fitting {train.n_observed:,} entries ({method.words}, biases {method.biases})"
     fit = _fitted(title, train, method, interrupts, progress)
     if everything:
         final = fit
@@ -127,7 +118,7 @@ def run(
         final = _fitted(title, _bare(source.problem), method, interrupts, progress)
     beaten = {}
     if test is not None:
-        beaten = baselines(train, fit.model.validation_fraction, method.seed)
+        beaten = baselines(train, VALIDATION_FRACTION, method.seed)
     interrupted = interrupts.asked
     return Outcome(
         source, method, train, test, fit, beaten, None if interrupted else final, interrupted
@@ -137,7 +128,7 @@ def run(
 def _fitted(
     title: str,
     problem: Completion,
-    method: Method,
+    method: AbstractMethod,
     interrupts: Interrupts,
     progress: FitProgress,
 ) -> Fit:
@@ -145,24 +136,17 @@ def _fitted(
         progress(seen)
         interrupts.between_steps(seen)
 
-    model = estimator(method, look)
+    model = method.estimator(look)
     began = perf_counter()
-    with warnings.catch_warnings(record=True) as caught, interrupts.flow():
+    waiting = interrupts.flow() if method.waits_for_steps else nullcontext()
+    with warnings.catch_warnings(record=True) as caught, waiting:
         warnings.simplefilter("always", FactorflowWarning)
         progress.begin(title)
         model.fit(problem)
     seconds = perf_counter() - began
     texts = [str(each.message) for each in caught if each.category is FactorflowWarning]
-    # That it was interrupted is said at the end.
-    told = Status.INTERRUPTED.sentence
-    return Fit(model, seconds, tuple(text for text in texts if not text.startswith(told)))
-
-
-def estimator(method: Method, progress: Callable[[dict], None] | None) -> DeepMatrixCompletion:
-    """The estimator of a method."""
-    settings: dict[str, Any] = asdict(method)
-    seed = settings.pop("seed")
-    return DeepMatrixCompletion(**settings, random_state=seed, progress=progress)
+    kept = tuple(text for text in texts if not any(told in text for told in _INTERRUPTED))
+    return Fit(model, method.describe(model), seconds, kept)
 
 
 def _bare(problem: Completion) -> Completion:

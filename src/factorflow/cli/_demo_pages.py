@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table as Grid
@@ -65,7 +66,7 @@ def write(folder: Path, matrix: MatrixDemo, photograph: Outcome) -> Iterator[Pat
 
 def _figures(matrix: MatrixDemo, photograph: Outcome) -> dict[str, tuple[str, Figure]]:
     restored = completion_figures(
-        photograph.fit.model.path_,
+        xr.Dataset(),
         photograph.source.problem.to_array(),
         np.clip(photograph.completed(), 0, 1),
         photograph.source.truth,

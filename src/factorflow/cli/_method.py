@@ -1,14 +1,19 @@
-"""How the command line completes: the options of the method, their checks and defaults."""
+"""How the command line completes: the options of the methods, their checks and defaults."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
 from factorflow._errors import InputError
+from factorflow.cli._abstract_method import AbstractMethod, Biases
+from factorflow.cli._deep_method import DeepMethod, Stop, Widths
+from factorflow.cli._nuclear_norm_method import NuclearNormMethod
+from factorflow.cli._soft_impute_method import SoftImputeMethod
 
-Biases = Literal["none", "global", "rows+columns"]
-Stop = Literal["validation", "interpolate"]
-Widths = Literal["auto"] | tuple[int, ...]
+MethodName = Literal["deep", "soft-impute", "nuclear-norm"]
+
+OF_DEEP = ("depth", "scale", "widths", "stop")
+"""The options that only ``--method deep`` has."""
 
 DEPTHS = {"long table": 2, "wide table": 2, "array": 3, "image": 2}
 BIASES: dict[str, Biases] = {
@@ -17,35 +22,20 @@ BIASES: dict[str, Biases] = {
     "array": "none",
     "image": "global",
 }
-
-
-@dataclass(frozen=True)
-class Method:
-    """What a fit does; the fields are those of the estimator, ``seed`` is its random state."""
-
-    depth: int
-    scale: float
-    widths: Widths
-    biases: Biases
-    stop: Stop
-    seed: int
-
-    @property
-    def told(self) -> str:
-        """The method in words, short."""
-        return f"depth {self.depth}, scale {self.scale:g}, biases {self.biases}, stop {self.stop}"
+SCALE = 1e-3
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user said of the method; None for depth and biases is the input's default."""
+    """What the user said of the method; None is the default, some of them by the input."""
 
     depth: int | None = None
-    scale: float = 1e-3
-    widths: Widths = "auto"
+    scale: float | None = None
+    widths: Widths | None = None
     biases: Biases | None = None
-    stop: Stop = "validation"
+    stop: Stop | None = None
     seed: int = 0
+    method: MethodName = "deep"
 
     def check(self) -> None:
         """Refuse what no fit could use, before anything is read or compiled.
@@ -53,15 +43,17 @@ class Options:
         Raises
         ------
         InputError
-            If a value is out of its range.
+            If a value is out of its range, or belongs to another method.
         """
+        if self.method != "deep":
+            self._check_strange()
         if self.depth is not None and self.depth < 1:
             raise InputError(f"--depth is a number of factors, 1 or more; got {self.depth}.")
-        if not 0 < self.scale < math.inf:
+        if self.scale is not None and not 0 < self.scale < math.inf:
             raise InputError(f"--scale must be a positive finite number; got {self.scale:g}.")
         check_seed(self.seed)
 
-    def on(self, kind: str) -> Method:
+    def on(self, kind: str) -> AbstractMethod:
         """The method for a kind of input.
 
         Raises
@@ -69,14 +61,31 @@ class Options:
         InputError
             If the widths are not one fewer than the depth.
         """
-        depth = DEPTHS[kind] if self.depth is None else self.depth
-        if self.widths != "auto" and len(self.widths) != depth - 1:
+        biases = BIASES[kind] if self.biases is None else self.biases
+        if self.method == "soft-impute":
+            return SoftImputeMethod(biases, self.seed)
+        if self.method == "nuclear-norm":
+            return NuclearNormMethod(biases, self.seed)
+        return self._deep(DEPTHS[kind] if self.depth is None else self.depth, biases)
+
+    def _deep(self, depth: int, biases: Biases) -> DeepMethod:
+        widths = "auto" if self.widths is None else self.widths
+        if widths != "auto" and len(widths) != depth - 1:
             raise InputError(
-                f"--widths gives {len(self.widths)} hidden widths, but depth {depth} has "
+                f"--widths gives {len(widths)} hidden widths, but depth {depth} has "
                 f"{depth - 1}; give {depth - 1 or 'none'}, or auto."
             )
-        biases = BIASES[kind] if self.biases is None else self.biases
-        return Method(depth, self.scale, self.widths, biases, self.stop, self.seed)
+        scale = SCALE if self.scale is None else self.scale
+        return DeepMethod(depth, scale, widths, biases, self.stop or "validation", self.seed)
+
+    def _check_strange(self) -> None:
+        given = [f"--{name}" for name in OF_DEEP if getattr(self, name) is not None]
+        if given:
+            verb, them = ("belongs", "it") if len(given) == 1 else ("belong", "them")
+            raise InputError(
+                f"{_listed(given)} {verb} to --method deep; leave {them} out with "
+                f"--method {self.method}."
+            )
 
 
 def check_seed(seed: int) -> None:
@@ -129,3 +138,9 @@ def check_fraction(fraction: float | None, hide: float | None) -> None:
         raise InputError(
             "With --hide the hidden pixels are the test entries: leave out --test-fraction."
         )
+
+
+def _listed(names: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -5,11 +5,23 @@ import sys
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+# Of what the solvers tell; none of them tells all.
+_TEXTS = {
+    "weight": "weight {:.4g}",
+    "train_error": "train {:.3g}",
+    "held_out_error": "held-out {:.4g}",
+    "nuclear_norm": "nuclear norm {:.4g}",
+    "effective_rank": "effective rank {:.1f}",
+    "rank": "rank {:.0f}",
+    "gap": "gap {:.1e}",
+}
+
 
 class FitProgress:
     """A line when a fit begins, and in a terminal below it one that moves.
 
-    The errors are those of the flow, on values less their biases and of mean square 1.
+    The train error is a mean square, the held-out error a root mean square, both of values less
+    their biases; a flow has these divided by their root mean square.
     """
 
     def __init__(self):
@@ -41,10 +53,10 @@ class FitProgress:
         else:
             print(f"{text} ...", file=sys.stderr, flush=True)
         self._seen = {}
-        self._task = self._progress.add_task("compiling", total=None)
+        self._task = self._progress.add_task("starting", total=None)
 
     def __call__(self, seen: dict) -> None:
-        """Take in what :func:`solve` tells."""
+        """Take in what a solver tells."""
         if not self._terminal:
             return
         if seen["step"] < self._seen.get("step", 0):  # the fit of all entries begins anew
@@ -56,9 +68,5 @@ class FitProgress:
 def _told(seen: dict) -> str:
     if seen["step"] == 0:
         return "compiling"
-    parts = [f"step {seen['step']}", f"train {seen['train_error']:.3g}"]
-    if "held_out_error" in seen:
-        parts.append(f"held-out {float(seen['held_out_error']):.4g}")
-    if "effective_rank" in seen:
-        parts.append(f"effective rank {float(seen['effective_rank']):.1f}")
-    return ", ".join(parts)
+    parts = [text.format(float(seen[name])) for name, text in _TEXTS.items() if name in seen]
+    return ", ".join([f"step {seen['step']}", *parts])

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from factorflow._errors import FactorflowWarning
-from factorflow.convex import NuclearNormSolution, nuclear_norm
+from factorflow.convex import Certainty, NuclearNormSolution, nuclear_norm
 from factorflow.estimators._abstract import AbstractMatrixCompletion
 from factorflow.estimators._effects import BIASES, Biases, fit_effects
 from factorflow.estimators._parameters import (
@@ -13,6 +13,7 @@ from factorflow.estimators._parameters import (
     check_number,
     check_one_of,
     check_random_state,
+    check_size,
     check_whole,
     seed_of,
 )
@@ -44,7 +45,8 @@ class NuclearNormCompletion(AbstractMatrixCompletion):
     ----------
     noise
         Root mean square by which the fit may deviate from the observed entries, in the units of
-        the values; 0 fits them exactly.
+        the values; 0 asks for an exact fit. The low-rank part that is kept meets it to about
+        the size of the gap.
     tol
         Relative duality gap to reach.
     biases
@@ -71,9 +73,12 @@ class NuclearNormCompletion(AbstractMatrixCompletion):
     rank_, nuclear_norm_
         Rank of the low-rank part, and the sum of its singular values.
     gap_
-        Relative duality gap: the least nuclear norm is at most this share below that of the fit.
+        Relative duality gap of the solution whose low-rank part is kept: the least nuclear norm
+        is at most this share below that of the solution.
     n_iterations_
         Iterations taken.
+    status_
+        How the fit ended (:class:`Certainty`).
 
     Notes
     -----
@@ -111,8 +116,7 @@ class NuclearNormCompletion(AbstractMatrixCompletion):
         self.progress = progress
 
     def _check_parameters(self) -> None:
-        if isinstance(self.noise, bool) or self.noise != 0:
-            check_number("noise", self.noise)
+        check_size("noise", self.noise)
         check_number("tol", self.tol, below=1)
         check_one_of("biases", self.biases, BIASES)
         check_number("validation_fraction", self.validation_fraction, below=1)
@@ -128,6 +132,7 @@ class NuclearNormCompletion(AbstractMatrixCompletion):
         residuals = less_effects(problem, effects)
         if are_rounding(residuals, problem):
             self.rank_, self.nuclear_norm_, self.gap_, self.n_iterations_ = 0, 0.0, 0.0, 0
+            self.status_ = Certainty.CERTIFIED
             return biases_alone(problem, effects)
         unit = float(np.sqrt(np.mean(residuals**2)))
         solution = nuclear_norm(
@@ -140,6 +145,7 @@ class NuclearNormCompletion(AbstractMatrixCompletion):
         _warn_of_end(solution)
         self.rank_, self.nuclear_norm_ = solution.rank, unit * solution.low_rank.nuclear_norm
         self.gap_, self.n_iterations_ = solution.gap, solution.n_iterations
+        self.status_ = solution.status
         table = biases_alone(problem, effects)
         if solution.rank:
             left, right = solution.low_rank.halves()

@@ -40,6 +40,12 @@ def check_kind(name: str, value: Any, kind: type, wanted: str) -> None:
         raise InputError(f"{name} must be {wanted}, or None; got {value!r}.")
 
 
+def check_size(name: str, value: Any) -> None:
+    """Refuse what is no finite number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
+        raise InputError(f"{name} must be a finite number of 0 or more; got {value!r}.")
+
+
 def check_callable(name: str, value: Any) -> None:
     """Refuse what is neither None nor can be called."""
     if value is not None and not callable(value):

@@ -89,6 +89,8 @@ class SoftImpute(AbstractMatrixCompletion):
         biases); of the one weight where it was given, None where nothing was left to fit.
     rank_, gap_
         Rank of the low-rank part, and the relative duality gap of the fit.
+    status_
+        How the fit ended (:class:`Certainty`).
     validation_error_
         Root-mean-square error on the held-out entries at the chosen weight; None without
         validation.
@@ -226,14 +228,15 @@ class SoftImpute(AbstractMatrixCompletion):
         status = Certainty.CERTIFIED if last is None else last.statuses[last.chosen]
         if interrupted or _was_interrupted(last):
             status = Certainty.INTERRUPTED
-        self._warn_of_end(status)
+        self.status_ = status
+        self._warn_of_end()
         return table
 
-    def _warn_of_end(self, status: Certainty) -> None:
-        if not status.successful:
+    def _warn_of_end(self) -> None:
+        if not self.status_.successful:
             warnings.warn(
-                f"{status.sentence} At the weight {self.weight_:.4g} the relative duality gap is "
-                f"{self.gap_:.2g}.",
+                f"{self.status_.sentence} At the weight {self.weight_:.4g} the relative duality "
+                f"gap is {self.gap_:.2g}.",
                 FactorflowWarning,
                 stacklevel=6,
             )

@@ -10,6 +10,7 @@ from factorflow.plots._map import plot_map
 from factorflow.plots._matrix import color_range, plot_matrix
 from factorflow.plots._methods import plot_methods
 from factorflow.plots._pairs import plot_pairs
+from factorflow.plots._path import plot_path
 from factorflow.plots._recovery import plot_recovery
 from factorflow.plots._schatten import plot_schatten
 from factorflow.plots._singular_values import plot_singular_values
@@ -27,6 +28,7 @@ __all__ = [
     "plot_matrix",
     "plot_methods",
     "plot_pairs",
+    "plot_path",
     "plot_recovery",
     "plot_schatten",
     "plot_singular_values",
