@@ -68,13 +68,13 @@ def plot_against_scale(
     ax.set_xscale("log")
     if is_error(quantity):
         ax.set_yscale("log", nonpositive="mask")
-    if baseline is not None:
-        _draw_baseline(ax, quantity_of(baseline, None, ("instance",)))
     lines = {}
     for i, depth in enumerate(found["depth"].values):
         name = name_of("depth", depth)
         spread = quartiles(found.isel(depth=i))
         lines[depth] = draw_band(ax, scales, spread, i, label=name, markersize=5)
+    if baseline is not None:
+        _draw_baseline(ax, quantity_of(baseline, None, ("instance",)))
     _draw_published(ax, lines, published or {})
     ax.set_xlabel(words_for("scale", found["scale"]))
     ax.set_ylabel(words_for(quantity, found))
