@@ -6,7 +6,7 @@ import pytest
 from cli_inputs import SHAPE, factorflow
 
 from factorflow import Completion, nuclear_norm
-from factorflow.cli import _demo_matrix, _demo_photograph
+from factorflow.cli import _demo_matrix, _demo_pages, _demo_photograph
 from factorflow.cli._interrupts import Interrupts
 from factorflow.cli._progress import FitProgress
 
@@ -41,6 +41,24 @@ def test_it_writes_its_pictures_and_says_where(small, tmp_path):
             f"{rank:.2f}",
         ]
     assert "dB" in run.stdout
+    check_matrix_figures(again, dict(row[:2] for row in again.rows()))
+
+
+def check_matrix_figures(demo, errors):
+    """The pictures say what is what: errors, scales, and the truth."""
+    panels = _demo_pages._panels(demo).axes
+    titles = [ax.get_title() for ax in panels]
+    for name in ("nuclear norm", "depth 1", "depth 2"):
+        assert f"relative error {errors[name]:.2g}" in titles
+    labels = [ax.get_ylabel() for ax in panels]
+    assert (labels.count("Value"), labels.count("Absolute error")) == (1, 1)
+    scales = {ax.images[0].get_clim() for ax in panels if "error" in ax.get_title()}
+    assert len(scales) == 1
+    (legend,) = _demo_pages._courses(demo).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["singular values of the truth"]
+    *fits, truth = _demo_pages._ends(demo).axes[0].get_lines()
+    assert [line.get_label() for line in fits] == ["depth 2", "depth 1", "nuclear norm"]
+    assert truth.get_linestyle() == "None"
 
 
 def test_the_numbers_of_the_truth_are_its_own():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,19 @@ import pytest
 from cli_inputs import factorflow
 from matplotlib.figure import Figure
 
+from factorflow._errors import InputError
 from factorflow._random import stream
-from factorflow.experiments import AbstractCase, Check, Claim, Finding, Measured, Published
+from factorflow.experiments import (
+    AbstractCase,
+    Check,
+    Claim,
+    Finding,
+    Measured,
+    Published,
+    comparison_table,
+    reproduce,
+    write_page,
+)
 from factorflow.experiments import _registry as registry
 
 SLOW = "FACTORFLOW_TEST_SLOW_SEED"
@@ -103,6 +115,18 @@ def test_list_of_claims(tmp_path):
     assert content[0]["published"] == [{"name": "value", "value": 0.25, "source": "Table 1"}]
 
 
+def test_a_claim_in_full(tmp_path):
+    result = factorflow("claims", "toy.movielens", "--json", "c.json")
+    assert result.exit_code == 0, result.output
+    for text in ("Throws are below 1.", "Nobody 1900", "0.25", "--data DIR", "--all", "MovieLens"):
+        assert text in result.stdout
+    assert "toy.quick" not in result.stdout
+    assert [each["id"] for each in json.loads((tmp_path / "c.json").read_text())] == [
+        "toy.movielens"
+    ]
+    assert "did you mean toy.quick" in factorflow("claims", "toy.qick").stderr
+
+
 # -------------------------------------------------------------------------------------- choices
 
 
@@ -179,7 +203,7 @@ def test_page_and_pictures(tmp_path):
     result = factorflow("reproduce", "toy.quick", "toy.movielens", "--output", "out")
     assert result.exit_code == 0, result.output
     pictures = ["toy.quick-1.png", "toy.quick-2.png"]
-    assert names(tmp_path / "out") == ["index.html", "runs", *pictures]
+    assert names(tmp_path / "out") == ["claims.json", "index.html", "runs", *pictures]
     for name in pictures:
         assert PIL.Image.open(tmp_path / "out" / name).size[0] > 100
     page = (tmp_path / "out" / "index.html").read_text()
@@ -197,8 +221,85 @@ def test_page_and_pictures(tmp_path):
         assert text in page
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("<img") == 2
-    for told in ("out/index.html", *pictures, "toy.movielens skipped: needs"):
-        assert told in result.stdout
+    for told in (
+        "out/index.html, beside it 2 pictures",
+        "toy.movielens skipped: needs",
+        "--data DIR",
+    ):
+        assert told in " ".join(result.stdout.split())
+
+
+def sections(folder):
+    page = (folder / "index.html").read_text()
+    return re.findall(r'<section id="([^"]+)">', page)
+
+
+def test_the_page_shows_all_that_was_judged_there(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    factorflow("reproduce", "toy.long", "--seeds", "4", "--output", "out")
+    result = factorflow("reproduce", "toy.quick", "--output", "out", "--json", "v.json")
+    assert result.exit_code == 0, result.output
+    assert sections(out) == ["toy.quick", "toy.long"]
+    assert "4 instances" in (out / "index.html").read_text()
+    assert (
+        "out/index.html, with 1 claim judged there before, beside it 4 pictures." in result.stdout
+    )
+    assert "toy.long" not in result.stdout
+    assert [each["id"] for each in json.loads((tmp_path / "v.json").read_text())] == ["toy.quick"]
+    # A run of the earlier one is gone: it is left out and nothing is run for it.
+    (out / "runs" / f"{Throw(3).key}.json").unlink()
+    monkeypatch.setattr(Throw, "run_many", None)
+    result = factorflow("reproduce", "toy.quick", "--output", "out")
+    said = "toy.long was judged here before and is left out, since its runs are not all there"
+    assert said in result.stdout
+    assert said in (out / "index.html").read_text()
+    assert sections(out) == ["toy.quick"]
+
+
+def test_a_skipped_claim_is_not_what_was_judged(tmp_path):
+    factorflow("reproduce", "toy.movielens", "--data", ".", "--output", "out")
+    factorflow("reproduce", "toy.quick", "--output", "out")
+    assert sections(tmp_path / "out") == ["toy.quick", "toy.movielens"]
+    factorflow("reproduce", "toy.movielens", "--output", "out")  # skipped now, but judged before
+    assert "skipped" not in (tmp_path / "out" / "index.html").read_text()
+    skipped = factorflow("reproduce", "toy.movielens", "--output", "new")
+    assert "give it with --data DIR" in " ".join(skipped.stdout.split())
+    assert "published" not in skipped.stdout
+    factorflow("reproduce", "toy.quick", "--output", "new")
+    assert sections(tmp_path / "new") == ["toy.quick"]
+
+
+def test_a_damaged_list_of_what_was_judged(tmp_path):
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "claims.json").write_text("[1]")
+    result = factorflow("reproduce")
+    assert result.exit_code == 0, result.output
+    assert "claims.json is no list of judged claims" in result.stderr
+    assert json.loads((tmp_path / "claims" / "claims.json").read_text())["format"] == 1
+
+
+def test_pages_from_python(tmp_path):
+    judgements = reproduce([claim()])
+    paths = write_page(tmp_path / "new", judgements)
+    assert [path.name for path in paths] == ["toy.quick-1.png", "toy.quick-2.png", "index.html"]
+    assert all(path.exists() for path in paths)
+    with pytest.raises(InputError, match="does not exist"):
+        write_page(tmp_path / "none" / "new", judgements)
+    with pytest.raises(InputError, match="takes a folder and then the judgements"):
+        write_page(judgements, tmp_path)
+    with pytest.raises(InputError, match="list of judgements"):
+        write_page(tmp_path, judgements[0])
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_quartiles_only_of_several_seeds(seeds):
+    (judgement,) = reproduce([claim()], seeds=seeds)
+    (measured,) = judgement.finding.measured
+    ((_, _, median, spread, n),) = comparison_table(judgement).rows
+    assert (median, n) == (measured.median, seeds)
+    low, high = f"{measured.low:.4g}", f"{measured.high:.4g}"
+    two = ", ".join(f"{value:.4g}" for value in measured.values)
+    assert spread == {1: None, 2: two, 3: f"{low} to {high}"}[seeds]
 
 
 def test_a_single_claim_is_shown_with_its_numbers():
@@ -216,7 +317,9 @@ def test_progress_without_a_terminal():
 def test_a_second_call_runs_nothing(tmp_path, monkeypatch):
     assert factorflow("reproduce", "--json", "a.json").exit_code == 0
     monkeypatch.setattr(Throw, "run_many", None)
-    assert factorflow("reproduce", "--json", "b.json").exit_code == 0
+    again = factorflow("reproduce", "--json", "b.json")
+    assert again.exit_code == 0
+    assert "3 of 3 runs were there already (claims/runs)." in again.stdout
     first, second = (json.loads((tmp_path / name).read_text())[0] for name in ("a.json", "b.json"))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
@@ -264,6 +367,7 @@ def test_a_damaged_run_is_named(tmp_path):
         (["--output", "none/claims"], "--output"),
         (["--output", "file"], "--output"),
         (["--output", "folder", "--json", "folder/index.html"], "--json"),
+        (["--output", "folder", "--json", "folder/claims.json"], "--json"),
     ],
 )
 def test_refused_before_any_run(tmp_path, monkeypatch, arguments, said):
@@ -295,6 +399,24 @@ here.registry.CLAIMS = here.CLAIMS
 from factorflow.cli import main
 main()
 """
+
+
+def test_ctrl_c_before_any_run_has_ended(tmp_path, monkeypatch):
+    def interrupted(cases, finished, progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Throw, "run_many", interrupted)
+    result = factorflow("reproduce")
+    assert result.exit_code == 130
+    assert "no run had ended, so nothing is kept" in result.stderr
+    assert "claims/runs" not in result.stderr
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
+def test_a_folder_that_takes_no_other():
+    told = factorflow("reproduce", "--output", "/proc/nope").stderr
+    assert "no folder can be made in /proc; choose another" in told
+    assert "exist" not in told
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent in another way there")

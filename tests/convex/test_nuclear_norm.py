@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factorflow import Completion, InputError, Sensing
+from factorflow import Completion, FactorflowWarning, InputError, Sensing
 from factorflow.convex import Certainty, _shrinkage, nuclear_norm
 from factorflow.datasets import low_rank
 from factorflow.problems import DenseOperator
@@ -125,11 +125,18 @@ def test_partial_decompositions_give_the_same(monkeypatch):
 
 def test_zero_fits_within_the_noise():
     problem = CASES["entries"](0)
-    solution = nuclear_norm(problem, noise=10.0)
+    with pytest.warns(FactorflowWarning, match="zero matrix"):
+        solution = nuclear_norm(problem, noise=10.0)
     assert not solution.matrix.any()
     assert (solution.gap, solution.rank, solution.residual) == (
         0.0, 0, pytest.approx(np.sqrt(np.mean(problem.values**2))),
     )  # fmt: skip
+
+
+def test_it_tells_the_gap_when_printed():
+    solution = nuclear_norm(CASES["entries"](0))
+    assert f"gap={solution.gap:.2g}" in repr(solution)
+    assert len(repr(solution)) < 300
 
 
 def test_warm_start_is_shorter():

@@ -151,6 +151,15 @@ def test_what_a_key_depends_on():
     assert len(case.key) == 64
 
 
+@pytest.mark.parametrize("name", ["kind", "revision"])
+def test_a_class_without_a_name_or_a_number(name):
+    settings = {"kind": "bare", "revision": 1, "run_many": classmethod(lambda *_: None)}
+    del settings[name]
+    bare = type("Bare", (AbstractCase,), settings)
+    with pytest.raises(InputError, match=f"Bare has no {name}; write {name}: ClassVar"):
+        bare().key  # noqa: B018
+
+
 def test_tuples_in_a_case():
     assert Draw((1, (2, None))).key == Draw([1.0, [2, None]]).key
 

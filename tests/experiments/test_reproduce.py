@@ -14,6 +14,7 @@ from toy_claims import CALLS, Draw, judged, numbers, toy
 
 from factorflow._errors import FactorflowWarning, InputError
 from factorflow.experiments import Check, Finding, Interrupted, Store, reproduce
+from factorflow.experiments import _registry as registry
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +89,32 @@ def test_sizes_of_runs():
         reproduce([toy()], seeds=0)
 
 
+def test_ids_single_claims_and_paths(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "CLAIMS", (toy(), toy("toy.more")))
+    first = reproduce(["toy.draws", toy("b")], store=tmp_path / "runs")
+    assert [judgement.claim.id for judgement in first] == ["toy.draws", "b"]
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+    CALLS.clear()
+    for one in ("toy.draws", toy()):
+        assert numbers(reproduce(one, store=str(tmp_path / "runs"))) == numbers(first[:1])
+    assert CALLS == []
+
+
+@pytest.mark.parametrize(
+    ("claims", "settings", "said"),
+    [
+        (["toy.drows"], {}, "There is no claim 'toy.drows'; did you mean toy.draws"),
+        (7, {}, "claims must be .* got 7"),
+        ([None], {}, "claims must be .* got None"),
+        ([], {"store": 3}, "store must be .* got 3"),
+    ],
+)
+def test_what_is_no_claim_or_store(monkeypatch, claims, settings, said):
+    monkeypatch.setattr(registry, "CLAIMS", (toy(),))
+    with pytest.raises(InputError, match=said):
+        reproduce(claims, **settings)
+
+
 def test_a_damaged_file_is_computed_again(store):
     first = reproduce([toy()], store=store)
     path = store.path(Draw(1))
@@ -105,6 +132,9 @@ def test_progress_counts_runs(store):
     counts = [outline["n_done"] for outline in seen]
     assert counts == sorted(counts)
     assert (counts[0], counts[-1]) == (0, 6)
+    again = []
+    reproduce([toy("b")], store=store, progress=again.append)
+    assert again == [{"n_done": 3, "n_wanted": 3}]
     assert {outline["n_wanted"] for outline in seen} == {6}
     assert next(outline["claims"] for outline in seen if "claims" in outline) == ["a", "b"]
     assert any(outline.get("step") == 1 for outline in seen)
@@ -154,6 +184,13 @@ def broken(*_):
 def test_a_claim_that_is_broken_itself(part):
     judgements = reproduce([toy("broken", **{part: broken}), toy()])
     assert verdicts(judgements) == ["not judged: KeyError: 'no such thing'", "reproduced"]
+
+
+def test_a_judge_that_returns_nothing():
+    (judgement,) = reproduce([toy(judge=lambda results: None)])
+    assert judgement.verdict.startswith(
+        "not judged: The judge of toy.draws must return a Finding; it returned None."
+    )
 
 
 def test_verdicts_tell_what_fails():

@@ -74,7 +74,38 @@ def test_published_values_are_hollow(results, ax):
     assert all(mark.get_markerfacecolor() == "white" for mark in marks)
     assert all(mark.get_linestyle() == "None" for mark in marks)
     assert marks[0].get_color() == ax.get_lines()[0].get_color()
-    assert texts(ax)[-2:] == ["published", "published: convex"]
+    assert texts(ax)[-2:] == ["hollow: published", "published: convex"]
+
+
+def test_published_values_without_a_scale_stand_inside_at_the_left(results, ax):
+    plot_against_scale(results, "nuclear_norm", ax, published={2: 1.6})
+    ax.figure.canvas.draw()
+    *lines, mark = ax.get_lines()
+    box = ax.get_window_extent()
+    half = mark.get_markersize() / 2 * ax.figure.dpi / 72
+    middle = mark.get_transform().transform(mark.get_xydata())[0, 0]
+    first = min(line.get_transform().transform(line.get_xydata())[:, 0].min() for line in lines)
+    assert box.x0 < middle - half < middle + half < first - half
+
+
+@pytest.mark.parametrize("quantity", ["nuclear_norm", "mean_squared_error"])
+def test_nothing_lies_under_the_legend(results, ax, quantity):
+    baseline = results[quantity].isel(depth=2, scale=3, drop=True).rename("baseline")
+    published = {2: ([1e-5, 1e-1], 2.0), 3: 1.7, "convex": 1.4}
+    plot_against_scale(results, quantity, ax, baseline=baseline, published=published)
+    ax.figure.canvas.draw()
+    lowest = ax.get_legend().get_window_extent().y0
+    for line in ax.get_lines():
+        assert line.get_transform().transform(line.get_xydata())[:, 1].max() < lowest
+    for band in ax.collections:
+        vertices = band.get_paths()[0].vertices
+        assert ax.transData.transform(vertices)[:, 1].max() < lowest
+
+
+def test_later_data_are_taken_into_the_range(results, ax):
+    plot_against_scale(results, "nuclear_norm", ax)
+    plot_against_scale(results["nuclear_norm"] * 10, "nuclear norm", ax)
+    assert ax.get_ylim()[1] > 10 * results["nuclear_norm"].sel(scale=1e-1).median()
 
 
 @pytest.mark.parametrize("value", [(1, 2, 3), ([1e-3, 1e-2, 1e-1], [1, 2]), "two", None])

@@ -80,6 +80,14 @@ def test_gap_must_be_there(results, ax):
         plot_duality_gap(results.drop_vars("gap"), ax)
 
 
+def test_quasi_norms_differ_without_colour(ax):
+    exponents = np.linspace(0.1, 1, 8)
+    powers = schatten_powers().isel(p=0, drop=True).expand_dims(p=exponents)
+    plot_schatten(powers, ax)
+    assert len({tuple(map(str, line._dash_pattern)) for line in ax.get_lines()[:-1]}) == 8
+    assert "relative to" in ax.get_ylabel()
+
+
 def test_quasi_norms_relative_to_the_middle(ax):
     powers = schatten_powers()
     plot_schatten(powers, ax)

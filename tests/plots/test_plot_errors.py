@@ -14,9 +14,9 @@ def test_legend_describes_each(trajectory, ax):
 
 
 def test_units_stand_in_the_legend(trajectory, ax):
-    trajectory["held_out_error"].attrs["units"] = "value"
+    trajectory["held_out_error"].attrs["units"] = "stars"
     plot_errors(trajectory, ax)
-    assert legend(ax)[1] == "held out (value)"
+    assert legend(ax)[1] == "held out (stars)"
 
 
 def test_only_what_was_recorded(trajectory, ax):

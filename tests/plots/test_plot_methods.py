@@ -42,10 +42,18 @@ def test_published_value_of_a_method(results, ax):
     plot_methods(results, ERROR, ax, published={"depth 3": 1e-4})
     mark = ax.get_lines()[-1]
     assert list(mark.get_ydata()) == [1e-4]
-    assert 1 < mark.get_xdata()[0] < 1.5
+    points, bar = ax.get_lines()[2:4]
+    assert max(*points.get_xdata(), *bar.get_xdata()) < mark.get_xdata()[0] <= 1.36
     assert mark.get_markerfacecolor() == "white"
     with pytest.raises(InputError, match="'depth 9', which is no method"):
         plot_methods(results, ERROR, ax, published={"depth 9": 1})
+
+
+def test_published_value_in_the_legend_is_no_value(results, ax):
+    plot_methods(results, ERROR, ax, published={"depth 3": 1e-4})
+    legend = ax.get_legend()
+    assert legend.get_frame_on()
+    assert legend.get_window_extent().y0 >= ax.get_window_extent().y1
 
 
 def test_method_without_a_run_keeps_its_place(results, ax):
@@ -63,6 +71,14 @@ def test_pairs_join_the_instances(results, ax):
     np.testing.assert_allclose(median.get_ydata(), np.median(results[ERROR].values, axis=1))
     assert places(ax) == NAMES
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one instance", "median"]
+
+
+def test_one_instance_lies_on_its_median_and_is_seen(results, ax):
+    plot_pairs(results.isel(instance=[0]), ERROR, ax)
+    instance, median = ax.get_lines()
+    np.testing.assert_array_equal(instance.get_ydata(), median.get_ydata())
+    assert instance.get_zorder() > median.get_zorder()
+    assert median.get_linewidth() > 2 * instance.get_linewidth()
 
 
 def test_pairs_are_logarithmic_where_they_can_be(results):

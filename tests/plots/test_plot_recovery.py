@@ -103,6 +103,18 @@ def test_map_of_no_table(table, ax):
         plot_map(table, ax)
 
 
+def test_map_of_a_dataset_or_one_dimension(results, ax):
+    with pytest.raises(InputError, match=r"got a Dataset\.$"):
+        plot_map(results, ax)
+    with pytest.raises(InputError, match=r"got a DataArray over \('method',\)"):
+        plot_map(results["gap"].median(["instance", "oversampling"]), ax)
+
+
+def test_map_names_its_sides_in_words(results, ax):
+    table = results["gap"].median("instance").rename(oversampling="n_observed")
+    assert plot_map(table, ax).get_xlabel() == "Number of observed entries"
+
+
 def test_map_of_three_dimensions(results, ax):
     with pytest.raises(InputError, match="two dimensions"):
         plot_map(results["nuclear_norm"], ax)

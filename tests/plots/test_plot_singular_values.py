@@ -27,6 +27,11 @@ def test_units(trajectory, ax):
     assert plot_singular_values(trajectory, ax).get_ylabel() == "Singular value (stars)"
 
 
+def test_entries_without_units_give_none(trajectory, ax):
+    trajectory["singular_values"].attrs["units"] = "value"
+    assert plot_singular_values(trajectory, ax).get_ylabel() == "Singular value"
+
+
 def test_distant_ends_have_their_own_names(trajectory, ax):
     plot_singular_values(trajectory, ax, k=3)
     assert names(ax) == [r"$\sigma_{1}$", r"$\sigma_{2}$", r"$\sigma_{3}$"]

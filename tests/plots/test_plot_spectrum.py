@@ -46,6 +46,16 @@ def test_refused(values, ax):
         plot_spectrum({"odd": values}, ax)
 
 
+def test_what_has_no_names(ax):
+    class Solved:
+        singular_values = np.ones(2)
+
+    with pytest.raises(InputError, match=r"solution\.singular_values\}; got Solved"):
+        plot_spectrum(Solved(), ax)
+    with pytest.raises(InputError, match=r"numpy\.linalg\.svd\(.*\)\}; got ndarray"):
+        plot_spectrum(np.eye(3), ax)
+
+
 def test_nothing_to_draw(ax):
     with pytest.raises(InputError, match="at least one name"):
         plot_spectrum({}, ax)

@@ -109,6 +109,12 @@ def test_solution_instead_of_trajectory(plot, trajectory, ax):
 
 
 @every_plot
+def test_figure_instead_of_axes(plot, trajectory):
+    with pytest.raises(InputError, match=r"ax must be the matplotlib Axes .*; got Figure"):
+        plot(trajectory, Figure())
+
+
+@every_plot
 def test_unknown_abscissa(plot, trajectory, ax):
     with pytest.raises(InputError, match="'time', 'step', 'n_gradients'; got 'epoch'"):
         plot(trajectory, ax, x="epoch")

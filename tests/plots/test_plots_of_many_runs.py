@@ -85,6 +85,12 @@ def test_no_dataset(plot, ax):
         plot({ERROR: [1, 2]}, ERROR, ax)
 
 
+@every_plot
+def test_figure_instead_of_axes(plot):
+    with pytest.raises(InputError, match=r"ax must be the matplotlib Axes .*; got Figure"):
+        PLOTS[plot](Figure())
+
+
 def test_words_are_no_numbers(ax):
     words = over_methods(2)[ERROR].astype(str)
     with pytest.raises(InputError, match="must hold numbers"):

@@ -278,7 +278,10 @@ WRONG = {
     "text": (lambda: Sensing(OPERATOR, ["1", "2"]), "real numbers"),
     "not finite": (lambda: Sensing(OPERATOR, [1, np.nan]), "measurement 1 is nan"),
     "truth": (lambda: Sensing(OPERATOR, [1, 2], np.eye(4)), r"\(3, 3\); got \(4, 4\)"),
-    "truth not finite": (lambda: Sensing.gaussian([[np.inf]], 2), "infinite"),
+    "truth not finite": (
+        lambda: Sensing.gaussian([[np.inf]], 2),
+        "truth must be finite everywhere",
+    ),
     "square": (lambda: Sensing.gaussian(np.ones((2, 3)), 2, symmetric=True), "square"),
     "none": (lambda: Sensing.gaussian(np.eye(2), 0), "n_measurements must be 1 or more"),
     "half": (lambda: Sensing.rank_one(np.eye(2), 1.5), "n_measurements must be an integer"),

@@ -5,7 +5,7 @@ import pytest
 
 from factorflow._errors import InputError
 from factorflow.report import Table
-from factorflow.report._table import cell_text, numeric_columns
+from factorflow.report._table import cell_text, is_unbroken, numeric_columns
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,28 @@ from factorflow.report._table import cell_text, numeric_columns
 )
 def test_cells(value, text):
     assert cell_text(value) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        2.618e-05,
+        12,
+        None,
+        "depth 3",
+        "-1.234e-05 within -2.345e-07 to 3.456",
+        "1.234567890123, 95%, nan, -inf",
+    ],
+)
+def test_numbers_and_short_text_are_not_broken(value):
+    assert is_unbroken(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["the reconstruction error at depth 3", "1.234567890123 to the left"]
+)
+def test_long_text_may_be_broken(value):
+    assert not is_unbroken(value)
 
 
 def test_columns_of_numbers():

@@ -1,19 +1,32 @@
 """The command ``factorflow claims``."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from factorflow.experiments import Claim
+
 
 def claims(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID]...", help="Claims to show in full. Without any, all as a list."
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the list as JSON.")
     ] = None,
 ) -> None:
     """List the published results that factorflow reproduce can judge.
 
-    The page of factorflow reproduce has their statements, and so has --json.
+    With ids, show the statement, the source, the published numbers and what
+    is needed of each; --json has them too.
 
     Those of cost "quick" take a few minutes at most and are run by default;
     "full" ones take longer and are run by name or with --all.
@@ -22,21 +35,55 @@ def claims(
     from rich.console import Console
 
     from factorflow._files import check_target, write_json
-    from factorflow.cli._grid import grid
     from factorflow.experiments import claims as all_claims
-    from factorflow.report import Table
+    from factorflow.experiments import named
 
+    chosen = named(dict.fromkeys(ids)) if ids else all_claims()
     if json is not None:
         check_target(json)
-    rows = [(claim.id, claim.title, claim.source, claim.cost) for claim in all_claims()]
+    if ids:
+        for claim in chosen:
+            _show(claim, Console())
+    else:
+        _list(chosen, Console())
+    if json is not None:
+        write_json(json, [_content(claim) for claim in chosen])
+        typer.echo(f"Wrote {json}.")
+
+
+def _list(claims: Sequence["Claim"], console: "Console") -> None:
+    from factorflow.cli._grid import grid
+    from factorflow.report import Table
+
+    rows = [(claim.id, claim.title, claim.source, claim.cost) for claim in claims]
     table = Table("Claims", ("claim", "what", "source", "cost"), rows)
-    Console().print(grid(table, whole_names=True))
-    for claim in all_claims():
+    console.print(grid(table, whole_names=True))
+    for claim in claims:
         if claim.needs is not None:
             typer.echo(f"{claim.id} needs {claim.needs} (--data).")
-    if json is not None:
-        write_json(json, [_content(claim) for claim in all_claims()])
-        typer.echo(f"Wrote {json}.")
+
+
+def _show(claim: "Claim", console: "Console") -> None:
+    from factorflow.cli._grid import grid
+    from factorflow.report import Table
+
+    cost = {
+        "quick": "a few minutes at most; run by default",
+        "full": "more than a few minutes; run by name or with --all",
+    }
+    seeds = f"{claim.seeds}, with --full {claim.full_seeds}"
+    facts = {"Source": claim.source, "Cost": cost[claim.cost], "Instances": seeds}
+    if claim.needs is not None:
+        facts["Needs"] = f"{claim.needs} (--data DIR)"
+    lines = [f"{claim.id}: {claim.statement}"]
+    lines += [f"{name}: {value}" for name, value in facts.items()]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+    if claim.published:
+        rows = [(each.name, each.value, each.source) for each in claim.published]
+        columns = ("quantity", "published", "where")
+        console.print(grid(Table("Published numbers.", columns, rows)))
+    console.print()
 
 
 def _content(claim) -> dict:

@@ -20,6 +20,7 @@ from factorflow.report import Table, completion_figures, write_report
 
 _COLUMNS = ("", "reconstruction error", "nuclear norm", "effective rank", "gradients")
 _MATRIX = f"A {SHAPE[0]} x {SHAPE[1]} matrix of rank {RANK} from {N_OBSERVED:,} of its entries"
+_ROOM = 0.25  # of the width of the courses, for the names at their ends
 _PHOTOGRAPH = f"A photograph from {1 - HIDDEN:.0%} of its pixels"
 
 
@@ -72,42 +73,69 @@ def _figures(matrix: MatrixDemo, photograph: Outcome) -> dict[str, tuple[str, Fi
         photograph.source.truth,
     )
     return {
-        "matrix": ("The matrix: observed, completed, and as it is.", _panels(matrix)),
+        "matrix": (
+            "The matrix: observed, completed, and as it is; below, how far each cell is off.",
+            _panels(matrix),
+        ),
         "singular_values": (
             "The ten largest singular values on the way; dotted, the five of the truth.",
             _courses(matrix),
         ),
-        "spectrum": ("The largest singular values at the end, beside the truth.", _ends(matrix)),
+        "spectrum": (
+            "The largest singular values at the end; the truth has no more than five.",
+            _ends(matrix),
+        ),
         "photograph": restored[0],
     }
 
 
 def _panels(matrix: MatrixDemo) -> Figure:
-    shown = {"Observed": matrix.problem.to_array(), "Nuclear norm": matrix.convex.matrix}
-    shown |= {f"Depth {depth}": found.matrix for depth, found in matrix.solutions.items()}
-    shown["Truth"] = matrix.truth
+    completed = {"Nuclear norm": matrix.convex.matrix}
+    completed |= {f"Depth {depth}": found.matrix for depth, found in matrix.solutions.items()}
+    shown = {"Observed": matrix.problem.to_array(), **completed, "Truth": matrix.truth}
+    figure = Figure(figsize=(2.2 * len(shown) + 0.8, 5.4), layout="compressed")
+    rows = figure.subplots(2, len(shown), sharex=True, sharey=True)
     scale = color_range(matrix.truth)
-    figure = Figure(figsize=(2.4 * len(shown), 2.9), layout="constrained")
-    axes = figure.subplots(1, len(shown), sharey=True)
-    for ax, (name, values) in zip(axes, shown.items(), strict=True):
+    for ax, (name, values) in zip(rows[0], shown.items(), strict=True):
         plot_matrix(values, ax, title=name, value_range=scale)
+    errors = {name: error for name, error, *_ in matrix.rows()}
+    for ax, (name, values) in zip(rows[1, 1:-1], completed.items(), strict=True):
+        title = f"relative error {errors[name.lower()]:.2g}"
+        plot_matrix(np.abs(values - matrix.truth), ax, title=title, value_range=(0, scale[1] / 4))
+    for ax in rows.flat:
         ax.label_outer()
+    for ax in (rows[1, 0], rows[1, -1]):
+        ax.set_axis_off()
+    for ax in (rows[0, 0], rows[0, -1]):  # nothing stands below them
+        ax.set_xlabel("Column")
+        ax.tick_params(labelbottom=True)
+    for row, words, goes_on in zip(
+        rows, ("Value", "Absolute error"), ("neither", "max"), strict=True
+    ):
+        image = row[-2].images[0]
+        figure.colorbar(image, ax=list(row), label=words, extend=goes_on, pad=0.01)
     return figure
 
 
 def _courses(matrix: MatrixDemo) -> Figure:
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    figure = Figure(figsize=(11, 3.9), layout="constrained")
     axes = figure.subplots(1, len(matrix.solutions), sharex=True, sharey=True)
     true_values = np.linalg.svd(matrix.truth, compute_uv=False)[:RANK]
     begins = _beginning(matrix)
+    ends = max(float(solution.time) for solution in matrix.solutions.values())
+    dotted, words = [], "singular values of the truth"
     courses = list(zip(axes, matrix.solutions.items(), strict=True))
     # The deepest first: it has the largest values, and names at the ends are placed by the range.
     for ax, (depth, solution) in reversed(courses):
-        ax.hlines(true_values, begins, solution.time, "black", ":", linewidth=0.8)
+        dotted.append(
+            ax.hlines(true_values, begins, solution.time, "black", ":", linewidth=0.8, label=words)
+        )
         plot_singular_values(solution.trajectory, ax)
         ax.set_title(f"Depth {depth}")
         ax.label_outer()
-    axes[0].set_xlim(left=begins)
+    # Room on the right for the names, so that they take none from the panels.
+    axes[0].set_xlim(begins, ends * (ends / begins) ** _ROOM)
+    figure.legend(handles=dotted[:1], loc="outside lower center", frameon=False)
     return figure
 
 
@@ -123,11 +151,18 @@ def _beginning(matrix: MatrixDemo) -> float:
 
 def _ends(matrix: MatrixDemo) -> Figure:
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    spectra = {"nuclear norm": matrix.convex.singular_values}
-    spectra |= {f"depth {n}": found.singular_values for n, found in matrix.solutions.items()}
-    spectra = {name: values[: 4 * RANK] for name, values in spectra.items()}
-    least = min(values[-1] for values in spectra.values())
-    spectra["truth"] = np.linalg.svd(matrix.truth, compute_uv=False)[: 4 * RANK]
-    ax = plot_spectrum(spectra, figure.subplots())
-    ax.set_ylim(bottom=least / 3)
+    # The deepest first: it gets the full line.
+    spectra = {
+        f"depth {n}": matrix.solutions[n].singular_values for n in reversed(matrix.solutions)
+    }
+    spectra["nuclear norm"] = matrix.convex.singular_values
+    ax = plot_spectrum(
+        {name: values[: 4 * RANK] for name, values in spectra.items()}, figure.subplots()
+    )
+    true_values = np.linalg.svd(matrix.truth, compute_uv=False)[:RANK]
+    places = np.arange(1, RANK + 1)
+    style = {"marker": "_", "markersize": 14, "markeredgewidth": 2, "linestyle": "none"}
+    # Without a line: it would fall to the zeros, which have no place on the axis.
+    ax.plot(places, true_values, color="black", zorder=4, label="truth", **style)
+    ax.legend(frameon=False, fontsize="small")
     return figure

@@ -11,7 +11,7 @@ from factorflow._errors import InputError
 from factorflow.cli._failures import INTERRUPTED
 
 if TYPE_CHECKING:
-    from factorflow.experiments import Claim, Judgement
+    from factorflow.experiments import Claim, Judgement, Store
 
 _RUNS = "runs"  # folder of the finished runs in the folder of --output
 
@@ -47,7 +47,8 @@ def reproduce(
     """Run published experiments and judge whether their results reproduce.
 
     Finished runs are kept in DIR/runs, so that a second call, also after
-    Ctrl-C, does only what is missing. The exit code is 0 if every claim was
+    Ctrl-C, does only what is missing. The page shows all claims that were
+    judged in DIR, also by calls before. The exit code is 0 if every claim was
     judged, whatever the verdict, or skipped for want of data, and 1 if one
     could not be judged.
     """
@@ -56,14 +57,20 @@ def reproduce(
     from factorflow.cli._interrupts import Interrupts
 
     with Interrupts():
+        from factorflow._files import check_target
         from factorflow.cli._folder import make_folder
+        from factorflow.experiments import RECORD, Store
 
         chosen = _chosen(ids or [], every)
         _check_json(json, output)
         make_folder(output, "index.html")
-        judgements = _run(chosen, full=full, seeds=seeds, data=data, output=output)
+        check_target(output / RECORD)
+        store = Store(output / _RUNS)
+        judgements, found = _run(chosen, full=full, seeds=seeds, data=data, store=store)
         _show(judgements)
-        _write(judgements, output, json)
+        if found:
+            typer.echo(found)
+        _write(judgements, output, json, store)
     _end(judgements)
 
 
@@ -77,54 +84,54 @@ def _check(ids: list[str] | None, every: bool, seeds: int | None, data: Path | N
 
 
 def _chosen(ids: list[str], every: bool) -> list["Claim"]:
-    from factorflow.experiments import claims
+    from factorflow.experiments import claims, named
 
-    known = {claim.id: claim for claim in claims()}
-    for wanted in ids:
-        if wanted not in known:
-            raise InputError(f"There is no claim {wanted!r}; {_near(wanted, list(known))}")
     if ids:
-        return [known[wanted] for wanted in dict.fromkeys(ids)]
-    return [claim for claim in known.values() if every or claim.cost == "quick"]
-
-
-def _near(wanted: str, known: list[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(wanted, known, cutoff=0.5)
-    near += [name for name in known if wanted in name and name not in near]
-    listed = "factorflow claims lists all."
-    return f"did you mean {' or '.join(near)}? {listed}" if near else listed
+        return named(dict.fromkeys(ids))
+    return [claim for claim in claims() if every or claim.cost == "quick"]
 
 
 def _check_json(json: Path | None, output: Path) -> None:
     from factorflow._files import check_target
+    from factorflow.experiments import RECORD
 
     if json is None:
         return
     # The folder of --output is made only after every check.
     if json.resolve().parent != output.resolve() or output.exists():
         check_target(json)
-    if json.suffix in (".html", ".png") and json.resolve().parent == output.resolve():
+    if json.resolve().parent != output.resolve():
+        return
+    if json.suffix in (".html", ".png"):
         raise InputError(
             f"--json {json} could be a page or a picture of --output; end it in .json."
         )
+    if json.name == RECORD:
+        raise InputError(
+            f"--json {json}: this file lists what was judged in --output; choose another name."
+        )
 
 
-def _run(claims: list["Claim"], *, output: Path, **size) -> list["Judgement"]:
+def _run(claims: list["Claim"], *, store: "Store", **size) -> tuple[list["Judgement"], str]:
+    """The judgements, and a sentence on the runs that were there already."""
     from factorflow.cli._runs_progress import RunsProgress
     from factorflow.cli._warnings import warnings_said
-    from factorflow.experiments import Interrupted, Store, reproduce
+    from factorflow.experiments import Interrupted, reproduce
 
-    store = Store(output / _RUNS)
     try:
         with RunsProgress() as progress, warnings_said(progress.say):
-            return reproduce(claims, store=store, progress=progress, **size)
+            judgements = reproduce(claims, store=store, progress=progress, **size)
     except Interrupted as interrupted:
         done = f"{interrupted.n_done} of {interrupted.n_wanted} runs are done"
         kept = f"{done} and kept in {store.folder}; the same command goes on from there."
+        if not interrupted.n_done:
+            kept = "no run had ended, so nothing is kept."
         typer.echo(f"Interrupted: {kept}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    if not progress.n_found:
+        return judgements, ""
+    runs = f"{progress.n_found} of {progress.n_wanted} runs"
+    return judgements, f"{runs} were there already ({store.folder})."
 
 
 def _show(judgements: list["Judgement"]) -> None:
@@ -139,21 +146,34 @@ def _show(judgements: list["Judgement"]) -> None:
         for line in (f"{claim.id}: {claim.statement}", f"Source: {claim.source}"):
             console.print(line, markup=False, highlight=False)
         for table in (comparison_table(judgements[0]), checks_table(judgements[0])):
-            if table.rows:
+            if table.rows and judgements[0].finding is not None:
                 console.print(grid(table))
-    console.print(grid(verdict_table(judgements)))
+    if len(judgements) > 1 or judgements[0].word != "skipped":
+        console.print(grid(verdict_table(judgements)))
     for judgement in judgements:
         if judgement.verdict != judgement.word:
-            told = f"{judgement.claim.id} {judgement.verdict}"
+            option = "; give it with --data DIR." if judgement.word == "skipped" else ""
+            told = f"{judgement.claim.id} {judgement.verdict}{option}"
             console.print(told, markup=False, highlight=False)
 
 
-def _write(judgements: list["Judgement"], output: Path, json: Path | None) -> None:
+def _write(judgements: list["Judgement"], output: Path, json: Path | None, store: "Store") -> None:
     from factorflow._files import write_json
-    from factorflow.experiments import as_json, write_page
+    from factorflow.cli._warnings import warnings_said
+    from factorflow.experiments import as_json, with_earlier, write_page
 
-    for path in write_page(output, judgements):
-        typer.echo(f"Wrote {path}.")
+    with warnings_said(lambda text: typer.echo(text, err=True)):
+        shown, left_out = with_earlier(output, judgements, store)
+    for line in left_out:
+        typer.echo(line)
+    *pictures, page = write_page(output, shown, notes=left_out)
+    earlier = len(shown) - len(judgements)
+    parts = [f"Wrote {page}"]
+    if earlier:
+        parts.append(f"with {earlier} {'claim' if earlier == 1 else 'claims'} judged there before")
+    if pictures:
+        parts.append(f"beside it {len(pictures)} {'picture' if len(pictures) == 1 else 'pictures'}")
+    typer.echo(", ".join(parts) + ".")
     if json is not None:
         write_json(json, [as_json(judgement) for judgement in judgements])
         typer.echo(f"Wrote {json}.")

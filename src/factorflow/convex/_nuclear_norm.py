@@ -1,7 +1,8 @@
 """Nuclear-norm minimization with a certificate."""
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
 from time import perf_counter
@@ -9,7 +10,7 @@ from time import perf_counter
 import numpy as np
 
 from factorflow._blas import one_blas_thread
-from factorflow._errors import InputError
+from factorflow._errors import FactorflowWarning, InputError
 from factorflow.convex._certainty import Certainty
 from factorflow.convex._feasible import FeasibleSet
 from factorflow.convex._splitting import Iterate, Splitting
@@ -23,7 +24,7 @@ _CHECK_GROWTH = 1.1
 Progress = Callable[[dict], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NuclearNormSolution:
     """A minimizer of the nuclear norm, and the proof of how near to the minimum it is.
 
@@ -50,16 +51,16 @@ class NuclearNormSolution:
         The last threshold of the singular values; a warm start goes on from it.
     """
 
-    matrix: np.ndarray = field(repr=False)
-    low_rank: ThinSVD = field(repr=False)
+    matrix: np.ndarray
+    low_rank: ThinSVD
     nuclear_norm: float
-    dual: np.ndarray = field(repr=False)
+    dual: np.ndarray
     dual_value: float
     residual: float
     status: Certainty
     n_iterations: int
     seconds: float
-    penalty: float = field(repr=False)
+    penalty: float
 
     @property
     def gap(self) -> float:
@@ -72,6 +73,14 @@ class NuclearNormSolution:
     def rank(self) -> int:
         """Rank of the low-rank part."""
         return self.low_rank.rank
+
+    def __repr__(self) -> str:
+        m, n = self.matrix.shape
+        return (
+            f"<NuclearNormSolution {m}x{n}: {self.status.sentence} gap={self.gap:.2g}, "
+            f"nuclear_norm={self.nuclear_norm:.6g}, rank={self.rank}, "
+            f"n_iterations={self.n_iterations}>"
+        )
 
     @cached_property
     def singular_values(self) -> np.ndarray:
@@ -113,7 +122,8 @@ def nuclear_norm(
     tol
         Relative duality gap to reach.
     noise
-        Bound on the root mean square of the residual; 0 asks for an exact fit.
+        Bound on the root mean square of the residual, in the units of the values (not on its
+        2-norm); 0 asks for an exact fit.
     start
         A solution of a similar problem with the same measurements to go on from.
     max_iterations
@@ -143,7 +153,7 @@ def nuclear_norm(
     began = perf_counter()
     unit = float(np.max(np.abs(problem.values)))  # squares of the values must be finite
     if np.sqrt(np.mean((problem.values / (unit or 1.0)) ** 2)) * unit <= noise:
-        return _zero(problem)
+        return _zero(problem, noise)
     values, radius = problem.values / unit, noise / unit * np.sqrt(len(problem.values))
     feasible = FeasibleSet(problem.operator, values, radius)
     with one_blas_thread(when=min(problem.shape) <= _SMALL):
@@ -219,9 +229,17 @@ def _told(iterate: Iterate, bounds: _Bounds) -> dict:
     }
 
 
-def _zero(problem) -> NuclearNormSolution:
+def _zero(problem, noise: float) -> NuclearNormSolution:
     """The zero matrix fits, so it is the minimizer."""
     values = problem.values
+    if values.any():
+        size = float(np.sqrt(np.mean(values**2)))
+        warnings.warn(
+            f"Within noise={noise:.3g} zero fits as well, since the root mean square of the values "
+            f"is {size:.3g}: the solution is the zero matrix. noise is a root mean square too.",
+            FactorflowWarning,
+            stacklevel=3,
+        )
     return NuclearNormSolution(
         matrix=np.zeros(problem.shape),
         low_rank=ThinSVD.zero(problem.shape),

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from time import perf_counter
 
@@ -24,7 +24,7 @@ _SMALLEST, _LARGEST = 1e-140, 1e140  # sums of squares beyond these are rounding
 Progress = Callable[[dict], None]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SoftImputePath:
     """Minimizers over descending weights, and the one that is chosen.
 
@@ -59,18 +59,25 @@ class SoftImputePath:
     """
 
     weights: np.ndarray
-    solutions: tuple[ThinSVD, ...] = field(repr=False)
-    objectives: np.ndarray = field(repr=False)
-    train_errors: np.ndarray = field(repr=False)
-    held_out_errors: np.ndarray | None = field(repr=False)
-    gaps: np.ndarray = field(repr=False)
-    statuses: tuple[Certainty, ...] = field(repr=False)
+    solutions: tuple[ThinSVD, ...]
+    objectives: np.ndarray
+    train_errors: np.ndarray
+    held_out_errors: np.ndarray | None
+    gaps: np.ndarray
+    statuses: tuple[Certainty, ...]
     chosen: int
-    refitted: ThinSVD | None = field(repr=False)
+    refitted: ThinSVD | None
     refit_gap: float | None
     n_sweeps: int
     interrupted: bool
     seconds: float
+
+    def __repr__(self) -> str:
+        m, n = self.best.shape
+        return (
+            f"<SoftImputePath {m}x{n}: {len(self.weights)} weights from {self.weights[0]:.4g} to "
+            f"{self.weights[-1]:.4g}, chosen {self.weight:.4g} of rank {self.best.rank}>"
+        )
 
     @property
     def ranks(self) -> np.ndarray:

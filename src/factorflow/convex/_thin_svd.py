@@ -7,7 +7,7 @@ import numpy as np
 _NUMBERS_AT_ONCE = 2_000_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ThinSVD:
     """``left @ diag(singular_values) @ right``.
 
@@ -39,6 +39,10 @@ class ThinSVD:
         u, values, vt = np.linalg.svd(r_left @ r_right.T)
         kept = values > np.finfo(float).eps * values[:1].sum()
         return cls(q_left @ u[:, : len(values)][:, kept], values[kept], vt[kept] @ q_right.T)
+
+    def __repr__(self) -> str:
+        m, n = self.shape
+        return f"<ThinSVD {m}x{n} of rank {self.rank}, nuclear norm {self.nuclear_norm:.6g}>"
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -82,8 +82,11 @@ class NuclearNormCompletion(AbstractMatrixCompletion):
 
     Notes
     -----
-    Rows or columns without any observation get the biases that are known of them (with
-    ``biases="none"`` zero) and a warning. Source: Candès and Recht 2009.
+    ``transform`` fits each row anew against the column space (:class:`ColumnSpace`), with its
+    observed entries as exact as the fit has them; a training row comes back as its own
+    reconstruction where its observations determine it, else near to it. ``predict`` and
+    ``reconstruct`` give the fit itself. Rows or columns without any observation get the biases that
+    are known of them (with ``biases="none"`` zero) and a warning. Source: Candès and Recht 2009.
 
     Examples
     --------
@@ -130,11 +133,11 @@ class NuclearNormCompletion(AbstractMatrixCompletion):
         parts = hold_out(problem, wanted, self.validation_fraction, seed)
         effects = fit_effects(problem, self.biases, damping_for(self.biases, *parts))
         residuals = less_effects(problem, effects)
-        if are_rounding(residuals, problem):
+        unit = float(np.sqrt(np.mean(residuals**2)))
+        if are_rounding(residuals, problem) or unit <= self.noise:
             self.rank_, self.nuclear_norm_, self.gap_, self.n_iterations_ = 0, 0.0, 0.0, 0
             self.status_ = Certainty.CERTIFIED
             return biases_alone(problem, effects)
-        unit = float(np.sqrt(np.mean(residuals**2)))
         solution = nuclear_norm(
             with_values(problem, residuals / unit),
             self.tol,

@@ -35,6 +35,7 @@ def _judge(results: Results) -> Finding:
         measured=tuple(measured_of(table)),
         checks=(
             Check("depth 3 recovers the matrix", errors["depth 3"], "<", 1e-4),
+            Check("depth 2 does not", errors["depth 2"], ">", 1e-3),
             Check(
                 "the error at depth 3 is below a hundredth of that at depth 2",
                 errors["depth 3"],
@@ -60,7 +61,23 @@ def _judge(results: Results) -> Finding:
         notes=(
             "The table does not say from which scale it started; we take 1e-4. At depth 2 the "
             "error depends on it strongly: see arora2019.completion-grid.",
+            _compared_with_one_instance(table),
         ),
+    )
+
+
+def _compared_with_one_instance(table) -> str:
+    """How far apart our instances are, beside the one that was published."""
+    told = []
+    for method, published in _ERRORS.items():
+        errors = table.mean_squared_error.sel({"method": method})
+        told.append(
+            f"{method} {published:.3g} against {float(errors.min()):.2g} to "
+            f"{float(errors.max()):.2g}"
+        )
+    return (
+        "The published errors are of one ground truth and one set of entries, ours of several: "
+        f"{'; '.join(told)}. Hence the factor of 5 that is allowed between them."
     )
 
 

@@ -49,7 +49,21 @@ class AbstractCase(abc.ABC):
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """Version, kind, revision and fields as JSON has them."""
+        """Version, kind, revision and fields as JSON has them.
+
+        Raises
+        ------
+        InputError
+            If the class has no kind or revision, or a field no place in JSON.
+        """
+        for name, example in (
+            ("kind", 'ClassVar[str] = "a name"'),
+            ("revision", "ClassVar[int] = 1"),
+        ):
+            if not hasattr(self, name):
+                raise InputError(
+                    f"The class {type(self).__name__} has no {name}; write {name}: {example} in it."
+                )
         values = {
             field.name: _plain(getattr(self, field.name), field.name)
             for field in fields(self)

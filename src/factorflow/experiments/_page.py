@@ -2,10 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from factorflow._errors import InputError
 from factorflow._files import whole_file
 from factorflow.experiments._claim import Size
 from factorflow.experiments._judgement import Check, Measured, Published
@@ -18,39 +20,49 @@ _TONES: dict[str, Tone] = {"reproduced": "good", "differs": "part", "skipped": "
 
 
 def verdict_table(judgements: Sequence[Judgement]) -> Table:
-    """One line for each claim: id, verdict, what it is about, time."""
+    """One line for each claim: id, verdict, what it is about, time of its runs."""
     rows = [
         (
             Link(each.claim.id, each.claim.id),
             _mark(each),
             each.claim.title,
-            seconds_text(each.seconds),
+            None if each.word == "skipped" else seconds_text(each.seconds),
         )
         for each in judgements
     ]
-    return Table("Claims and their verdicts.", ("claim", "verdict", "about", "time"), rows)
+    return Table("Claims and their verdicts.", ("claim", "verdict", "about", "run time"), rows)
 
 
 def comparison_table(judgement: Judgement) -> Table:
-    """Published numbers with the measured ones of the same names beside them."""
-    measured = {} if judgement.finding is None else _by_name(judgement.finding.measured)
+    """Published numbers with the measured ones of the same names beside them.
+
+    Where nothing was measured they stand alone, and of two seeds the values stand where the
+    quartiles are.
+    """
     published = _by_name(judgement.claim.published)
+    if judgement.finding is None:
+        rows = [(name, each.value) for name, each in published.items()]
+        return Table("Published numbers.", ("quantity", "published"), rows)
+    measured = _by_name(judgement.finding.measured)
     rows = [
         (name, *_of_both(published.get(name), measured.get(name)))
         for name in (*published, *(name for name in measured if name not in published))
     ]
     columns = ("quantity", "published", "measured", "quartiles", "seeds")
-    return Table("Published numbers, and the median of those measured.", columns, rows)
+    caption = "Published numbers, and the median of those measured"
+    if any(len(each.seeds) == 2 for each in measured.values()):
+        caption += "; of two seeds the values themselves"
+    return Table(f"{caption}.", columns, rows)
 
 
 def checks_table(judgement: Judgement) -> Table:
-    """What must hold, with its figures."""
+    """What must hold, with its numbers."""
     checks = () if judgement.finding is None else judgement.finding.checks
     rows = [
         (check.text, _held(check), check.figures, "yes" if check.essential else "no")
         for check in checks
     ]
-    return Table("What must hold.", ("check", "", "figures", "essential"), rows)
+    return Table("What must hold.", ("check", "held", "numbers", "essential"), rows)
 
 
 def as_json(judgement: Judgement) -> dict[str, Any]:
@@ -71,16 +83,42 @@ def as_json(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def write_page(folder: str | os.PathLike, judgements: Sequence[Judgement]) -> Iterator[Path]:
-    """Write the page ``index.html`` and each figure as a picture; their paths, once written.
+def write_page(
+    folder: str | os.PathLike, judgements: Iterable[Judgement], *, notes: Sequence[str] = ()
+) -> list[Path]:
+    """Write the page ``index.html`` and each figure as a picture.
 
     The pictures are ``ID.png``, or ``ID-1.png`` and so on where a claim has several.
+
+    Parameters
+    ----------
+    folder
+        The folder; it is made if the one around it is there.
+    judgements
+        What :func:`reproduce` gave.
+    notes
+        Sentences below the table of the verdicts.
+
+    Returns
+    -------
+    list of Path
+        The pictures and, last, the page.
 
     Raises
     ------
     InputError
-        If a file cannot be written there.
+        If the folder or a judgement is none, or a file cannot be written there.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise InputError(
+            "write_page takes a folder and then the judgements, "
+            f'write_page("claims", judgements); the folder given is {type(folder).__name__}.'
+        )
+    judgements = _checked(judgements)
+    # What keeps the folder from being made is said where the first file is written.
+    with suppress(OSError):
+        Path(folder).mkdir(exist_ok=True)
+    paths = []
     for judgement in judgements:
         figures = () if judgement.finding is None else judgement.finding.figures
         for i, (_, figure) in enumerate(figures, 1):
@@ -88,16 +126,27 @@ def write_page(folder: str | os.PathLike, judgements: Sequence[Judgement]) -> It
             path = Path(folder) / f"{judgement.claim.id}{ending}"
             with whole_file(path) as unfinished:
                 unfinished.write_bytes(picture(figure))
-            yield path
+            paths.append(path)
     path = Path(folder) / PAGE
     write_report(
         path,
         title="Published results and what was measured",
         summary=[("Claims", tally(judgements))],
         tables=[verdict_table(judgements)],
+        notes=notes,
         sections=[_section(each) for each in judgements],
     )
-    yield path
+    return [*paths, path]
+
+
+def _checked(given: object) -> list[Judgement]:
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    judgements = [each for each in listed if isinstance(each, Judgement)]
+    if not isinstance(given, Iterable) or len(judgements) < len(listed):
+        raise InputError(
+            f"write_page takes the list of judgements that reproduce returns; got {given!r}."
+        )
+    return judgements
 
 
 def tally(judgements: Sequence[Judgement]) -> str:
@@ -120,10 +169,13 @@ def _section(judgement: Judgement) -> Section:
     if claim.published:
         places = dict.fromkeys(each.source for each in claim.published)
         facts.append(("Published numbers", "; ".join(places)))
-    facts.append(("Size", _told(judgement.size)))
+    if judgement.word == "skipped":
+        reasons += " (--data DIR)"
+    else:
+        facts.append(("Size", _told(judgement.size)))
+        facts.append(("Time of the runs", seconds_text(judgement.seconds)))
     if reasons:
         facts.insert(0, (judgement.word.capitalize(), reasons))
-    facts.append(("Time of the runs", seconds_text(judgement.seconds)))
     tables = [comparison_table(judgement), checks_table(judgement)]
     if finding is not None:
         tables += finding.tables
@@ -164,8 +216,15 @@ def _of_both(published: Published | None, measured: Measured | None) -> tuple:
         return value, None, None, None
     if not measured.seeds:
         return value, measured.median, None, None
-    quartiles = f"{measured.low:.4g} to {measured.high:.4g}"
-    return value, measured.median, quartiles, len(measured.seeds)
+    return value, measured.median, _spread(measured), len(measured.seeds)
+
+
+def _spread(measured: Measured) -> str | None:
+    """The quartiles, or where they would say less than the values, those."""
+    if len(measured.seeds) > 2:
+        return f"{measured.low:.4g} to {measured.high:.4g}"
+    values = measured.values if len(measured.seeds) == 2 else ()
+    return ", ".join(f"{value:.4g}" for value in values) or None
 
 
 def _measured_json(measured: Measured) -> dict[str, Any]:

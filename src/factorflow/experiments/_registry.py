@@ -1,5 +1,9 @@
 """All claims; a new one is entered here."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from factorflow._errors import InputError
 from factorflow.experiments import (
     _arora2019_depth_order,
     _arora2019_dynamics,
@@ -33,3 +37,27 @@ CLAIMS: tuple[Claim, ...] = (
 def claims() -> tuple[Claim, ...]:
     """All claims."""
     return CLAIMS
+
+
+def named(ids: Iterable[str]) -> list[Claim]:
+    """The claims of these ids, in their order.
+
+    Raises
+    ------
+    InputError
+        If there is no claim of such an id.
+    """
+    known = {claim.id: claim for claim in claims()}
+    found = []
+    for wanted in ids:
+        if wanted not in known:
+            raise InputError(f"There is no claim {wanted!r}; {_near(wanted, list(known))}")
+        found.append(known[wanted])
+    return found
+
+
+def _near(wanted: str, known: list[str]) -> str:
+    near = get_close_matches(wanted, known, cutoff=0.5)
+    near += [name for name in known if wanted in name and name not in near]
+    listed = "factorflow claims lists all."
+    return f"did you mean {' or '.join(near)}? {listed}" if near else listed

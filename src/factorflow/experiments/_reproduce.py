@@ -1,6 +1,7 @@
 """Running claims and judging them."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -9,6 +10,7 @@ from factorflow._errors import InputError
 from factorflow.experiments._case import AbstractCase, Results
 from factorflow.experiments._claim import Claim, Size
 from factorflow.experiments._judgement import Finding, verdict
+from factorflow.experiments._registry import named
 from factorflow.experiments._runs import Progress, Runs, told
 from factorflow.experiments._store import Store
 
@@ -46,12 +48,12 @@ class Judgement:
 
 
 def reproduce(
-    claims: Sequence[Claim],
+    claims: Claim | str | Iterable[Claim | str],
     *,
     seeds: int | None = None,
     full: bool = False,
-    data: Path | None = None,
-    store: Store | None = None,
+    data: str | os.PathLike | None = None,
+    store: Store | str | os.PathLike | None = None,
     progress: Progress | None = None,
 ) -> list[Judgement]:
     """Run what the claims need and judge them.
@@ -63,7 +65,8 @@ def reproduce(
     Parameters
     ----------
     claims
-        The claims, e.g. those of ``factorflow.experiments.claims()``.
+        The claims or their ids, e.g. ``factorflow.experiments.claims()`` or
+        ``["arora2019.table1"]``; one may stand alone.
     seeds
         Number of instances, by default each claim's own.
     full
@@ -71,11 +74,12 @@ def reproduce(
     data
         Folder of the data that some need.
     store
-        Where finished runs are kept; by default nowhere.
+        Where finished runs are kept, a :class:`Store` or its folder; by default nowhere.
     progress
         Function of a dictionary with ``n_done`` and ``n_wanted`` runs, the ids of the ``claims``
-        for which something runs now, and whatever the runs tell of themselves. Calls come from
-        any thread, one at a time.
+        for which something runs now, and whatever the runs tell of themselves. The first call
+        comes once the store was read: its ``n_done`` are the runs that were there already. Calls
+        come from any thread, one at a time.
 
     Returns
     -------
@@ -88,16 +92,54 @@ def reproduce(
     Interrupted
         At Ctrl-C. Called again with the same store, it goes on from there.
     InputError, OSError
-        If ``seeds`` is less than one, or the store cannot be written.
+        If ``seeds`` is less than one, there is no claim of an id, or the store is none or cannot
+        be written.
     """
     if seeds is not None and seeds < 1:
         raise InputError(f"seeds must be 1 or more; got {seeds}.")
-    plans = [_planned(claim, claim.size(seeds=seeds, full=full, data=data)) for claim in claims]
-    runs = Runs(store, progress)
+    folder = None if data is None else Path(data)
+    plans = [
+        _planned(claim, claim.size(seeds=seeds, full=full, data=folder))
+        for claim in _claims(claims)
+    ]
+    runs = Runs(_store(store), progress)
     for plan in plans:
         runs.want(plan.cases, plan.claim.id)
     runs.do()
     return [_judged(plan, runs) for plan in plans]
+
+
+def judge_stored(claim: Claim, size: Size, store: Store) -> Judgement | None:
+    """Judge a claim by the runs in a store, or None if one of them is not there; none is run."""
+    plan = _planned(claim, size)
+    runs = Runs(store, None)
+    runs.want(plan.cases, claim.id)
+    runs.restore(warn=False)
+    if plan.skipped is not None or plan.error is not None or not runs.complete:
+        return None
+    return _judged(plan, runs)
+
+
+def _claims(given: object) -> list[Claim]:
+    single = isinstance(given, Claim | str)
+    wanted = [given] if single else list(given) if isinstance(given, Iterable) else [given]
+    found = []
+    for each in wanted:
+        if not isinstance(each, Claim | str):
+            raise InputError(
+                "claims must be a claim, an id such as 'arora2019.table1', or several of them; "
+                f"got {each!r}."
+            )
+        found += named([each]) if isinstance(each, str) else [each]
+    return found
+
+
+def _store(given: object) -> Store | None:
+    if given is None or isinstance(given, Store):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return Store(given)
+    raise InputError(f"store must be a Store or the path of a folder; got {given!r}.")
 
 
 @dataclass(frozen=True)
@@ -141,6 +183,11 @@ def _judged(plan: _Plan, runs: Runs) -> Judgement:
         finding = plan.claim.judge(
             Results([(case, runs.done[case.key].result) for case in plan.cases])
         )
+        if not isinstance(finding, Finding):
+            raise InputError(
+                f"The judge of {plan.claim.id} must return a Finding; it returned {finding!r}. "
+                "End it in return Finding(measured=..., checks=...)."
+            )
         sentence = verdict(finding.checks)
     except Exception as error:
         return ended(f"not judged: {told(error)}", cause=error)

@@ -71,15 +71,22 @@ class Runs:
             If a result cannot be kept.
         """
         try:
-            self._restore()
+            self.restore()
+            self._tell({})
             for group in self._groups():
                 self._do_group(group)
         except KeyboardInterrupt as error:
             raise Interrupted(len(self.done), len(self._wanted)) from error
 
-    def _restore(self) -> None:
+    @property
+    def complete(self) -> bool:
+        """Whether all that are wanted are done."""
+        return len(self.done) == len(self._wanted)
+
+    def restore(self, *, warn: bool = True) -> None:
+        """Take what the store holds; with ``warn``, files that are of no use are named."""
         for key, case in self._wanted.items():
-            kept = None if self._store is None else self._store.load(case)
+            kept = None if self._store is None else self._store.load(case, warn=warn)
             if kept is not None:
                 self.done[key] = kept
 

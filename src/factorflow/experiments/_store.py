@@ -89,10 +89,11 @@ class Store:
             content["sha256"] = _checksum(content)
             unfinished.write_text(_text(content) + "\n", encoding="utf-8")
 
-    def load(self, case: AbstractCase) -> Run | None:
+    def load(self, case: AbstractCase, *, warn: bool = True) -> Run | None:
         """A finished run, or None where there is none.
 
-        A file that is damaged or belongs to another run is named in a warning and not used.
+        A file that is damaged or belongs to another run is not used and, unless ``warn`` is
+        false, named in a warning.
         """
         path = self.path(case)
         try:
@@ -102,11 +103,10 @@ class Store:
             return None
         except (OSError, ValueError) as error:
             wrong = f"it cannot be read ({type(error).__name__})"
-        if wrong:
+        if wrong and warn:
             text = f"{path} is not used, since {wrong}; the run is computed again."
             warnings.warn(text, FactorflowWarning, stacklevel=2)
-            return None
-        return Run(_decoded(content["result"]), content["seconds"])
+        return None if wrong else Run(_decoded(content["result"]), content["seconds"])
 
 
 def _flaw(content: Any, case: AbstractCase) -> str | None:

@@ -20,9 +20,10 @@ from factorflow.plots._instances import (
     quartiles,
     words_for,
 )
-from factorflow.plots._style import COLORS, calm, legend, new_axes
+from factorflow.plots._style import COLORS, calm, legend_over, new_axes
 
 _BASELINE = "#4d4d4d"
+_EDGE = 0.03  # of the width: where a value that belongs to no scale stands
 
 
 def plot_against_scale(
@@ -49,9 +50,9 @@ def plot_against_scale(
         Over ``instance``: what does not depend on the scale, such as nuclear-norm minimization,
         as a horizontal line with its quartiles. Its ``name`` stands in the legend.
     published
-        Published values, as hollow markers: for a depth, or a name of its own, a pair
-        ``(scales, values)`` of numbers or sequences, or one number that belongs to no scale and
-        is marked at the left edge.
+        Published values, as hollow markers: for a depth, in its colour and form, or for a name of
+        its own, a pair ``(scales, values)`` of numbers or sequences, or one number that belongs to
+        no scale and is marked at the left edge.
 
     Raises
     ------
@@ -73,42 +74,49 @@ def plot_against_scale(
         name = name_of("depth", depth)
         spread = quartiles(found.isel(depth=i))
         lines[depth] = draw_band(ax, scales, spread, i, label=name, markersize=5)
+    entries = list(lines.values())
     if baseline is not None:
-        _draw_baseline(ax, quantity_of(baseline, None, ("instance",)))
-    _draw_published(ax, lines, published or {})
+        entries.append(_draw_baseline(ax, quantity_of(baseline, None, ("instance",))))
+    entries += _draw_published(ax, lines, published or {})
     ax.set_xlabel(words_for("scale", found["scale"]))
     ax.set_ylabel(words_for(quantity, found))
-    legend(ax)
+    legend_over(ax, entries, columns=2 if baseline is not None else 3)
     return ax
 
 
-def _draw_baseline(ax: Axes, baseline: xr.DataArray) -> None:
+def _draw_baseline(ax: Axes, baseline: xr.DataArray) -> Line2D:
     middle, low, high = (float(each) for each in quartiles(baseline))
     name = str(baseline.name or "baseline").replace("_", " ")
     ax.axhspan(low, high, color=_BASELINE, alpha=0.15, linewidth=0)
-    ax.axhline(middle, color=_BASELINE, linewidth=1.4, linestyle=(0, (5, 2, 1, 2)), label=name)
+    style = {"color": _BASELINE, "linewidth": 1.4, "linestyle": (0, (5, 2, 1, 2))}
+    return ax.axhline(middle, **style, label=name)
 
 
-def _draw_published(ax: Axes, lines: Mapping[Any, Line2D], published: Mapping[Any, Any]) -> None:
-    """Hollow markers in the colour of their depth, all of them one entry of the legend."""
+def _draw_published(
+    ax: Axes, lines: Mapping[Any, Line2D], published: Mapping[Any, Any]
+) -> list[Line2D]:
+    """Hollow markers; the entries of the legend, of which all depths share one."""
+    entries = []
     extra = len(lines)
-    named = False
+    if any(key in lines for key in published):
+        gray = {**PUBLISHED, "color": _BASELINE, "marker": "o"}
+        entries.append(Line2D([], [], **gray, label="hollow: published"))
     for key, given in published.items():
         if key in lines:
             style = {"color": lines[key].get_color(), "marker": lines[key].get_marker()}
-            name = "" if named else "published"
-            named = True
-        else:
-            style = {"color": COLORS[extra % len(COLORS)], "marker": MARKERS[extra % len(MARKERS)]}
-            name = f"published: {key}"
-            extra += 1
-        _mark(ax, given, {**PUBLISHED, **style, "label": name or "_nolegend_"})
+            _mark(ax, given, {**PUBLISHED, **style})
+            continue
+        style = {"color": COLORS[extra % len(COLORS)], "marker": MARKERS[extra % len(MARKERS)]}
+        extra += 1
+        entries.append(_mark(ax, given, {**PUBLISHED, **style, "label": f"published: {key}"}))
+    return entries
 
 
-def _mark(ax: Axes, given: Any, style: dict[str, Any]) -> None:
+def _mark(ax: Axes, given: Any, style: dict[str, Any]) -> Line2D:
     if isinstance(given, int | float | np.number):
-        ax.plot([0], [float(given)], transform=ax.get_yaxis_transform(), clip_on=False, **style)
-        return
+        # Room for it beside the data at the smallest scale.
+        ax.margins(x=0.1)
+        return ax.plot([_EDGE], [float(given)], transform=ax.get_yaxis_transform(), **style)[0]
     try:
         x, y = (np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in given)
         x, y = np.broadcast_arrays(x, y)
@@ -117,4 +125,4 @@ def _mark(ax: Axes, given: Any, style: dict[str, Any]) -> None:
             f"published must give a number or a pair (scales, values) of equal lengths; "
             f"got {given!r}."
         ) from None
-    ax.plot(x, y, **style)
+    return ax.plot(x, y, **style)[0]

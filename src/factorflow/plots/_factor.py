@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from factorflow._errors import InputError
-from factorflow.plots._style import DASHES, calm, draw, legend, new_axes, ordered_colors
+from factorflow.plots._style import MANY_DASHES, calm, draw, legend, new_axes, ordered_colors
 
 _POINTS = 400
 
@@ -50,7 +50,7 @@ def plot_factor(
     values = np.linspace(0, largest, _POINTS)
     for i, (depth, color) in enumerate(zip(depths, ordered_colors(len(depths)), strict=True)):
         factor = depth * values ** (2 - 2 / depth)
-        dashes = DASHES[i % len(DASHES)]
+        dashes = MANY_DASHES[i % len(MANY_DASHES)]
         draw(ax, values, factor, color=color, linestyle=dashes, label=f"depth {depth:g}")
     ax.set_xlim(0, largest)
     ax.set_ylim(bottom=0)

@@ -31,6 +31,7 @@ _WORDS = {
     "recovered": "Share of instances recovered",
     "oversampling": "Measurements per degree of freedom",
     "scale": "Scale of initialization",
+    "n_observed": "Number of observed entries",
     "n_measurements": "Number of measurements",
 }
 _Z = 1.96  # of a 95 per cent interval

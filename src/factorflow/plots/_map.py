@@ -35,9 +35,10 @@ def plot_map(table: xr.DataArray, ax: Axes | None = None) -> Axes:
         If it has not two dimensions, or no number.
     """
     if not isinstance(table, xr.DataArray) or table.ndim != 2:
+        over = f" over {table.dims}" if isinstance(table, xr.DataArray) else ""
         raise InputError(
             "plot_map draws a DataArray over two dimensions, e.g. results['error'].median("
-            f"'instance'); got {getattr(table, 'dims', type(table).__name__)}."
+            f"'instance'); got a {type(table).__name__}{over}."
         )
     found = quantity_of(table, None, [str(dim) for dim in table.dims])
     values = found.values.astype(float)

@@ -15,9 +15,10 @@ from factorflow.plots._instances import (
     quantity_of,
     words_for,
 )
-from factorflow.plots._style import COLORS, GRID, calm, legend, new_axes
+from factorflow.plots._style import COLORS, GRID, calm, new_axes
 
-_WIDE = 0.32  # half of the width over which the points of a method are spread
+_WIDE = 0.22  # half of the width over which the points of a method are spread
+_BESIDE = 0.36  # where its published value stands: by its points, far from the next method
 
 
 def plot_methods(
@@ -39,7 +40,7 @@ def plot_methods(
     ax
         Axes to draw in; by default those of a new figure.
     published
-        For a method its published value, marked by a hollow diamond.
+        For a method its published value, marked by a hollow diamond to the right of its points.
 
     Raises
     ------
@@ -54,10 +55,10 @@ def plot_methods(
     for i in range(len(names)):
         _draw_method(ax, i, found.values[i])
     if marks:
-        style = PUBLISHED | {"marker": "D", "color": "black", "markersize": 8}
-        # Beside the points, where none of them hides it.
-        ax.plot([i + 0.42 for i in marks], list(marks.values()), label="published", **style)
-        legend(ax)
+        style = {**PUBLISHED, "marker": "D", "color": "black", "label": "published"}
+        ax.plot([i + _BESIDE for i in marks], list(marks.values()), **style)
+        # Outside, where its diamond cannot be taken for a value.
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", borderaxespad=0.4)
     if over_a_decade(np.concatenate([found.values.ravel(), list(marks.values())])):
         ax.set_yscale("log")
     name_places(ax, names)

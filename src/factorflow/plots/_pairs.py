@@ -8,7 +8,7 @@ from factorflow.plots._instances import names_of, quantity_of, words_for
 from factorflow.plots._methods import name_places
 from factorflow.plots._style import COLORS, calm, draw, legend, new_axes
 
-_INSTANCE = "#808080"
+_INSTANCE = "#404040"
 
 
 def plot_pairs(results: xr.Dataset | xr.DataArray, quantity: str, ax: Axes | None = None) -> Axes:
@@ -42,7 +42,9 @@ def plot_pairs(results: xr.Dataset | xr.DataArray, quantity: str, ax: Axes | Non
         style = {"color": _INSTANCE, "alpha": 0.6, "linewidth": 0.9, "label": name}
         draw(ax, places, values, **style, marker="o", markersize=2.5)
     median = found.median("instance", skipna=True).values
-    draw(ax, places, median, color=COLORS[0], linewidth=2.4, marker="s", label="median")
+    style = {"color": COLORS[0], "linewidth": 5, "marker": "s", "markersize": 8, "label": "median"}
+    # Wide and below: an instance that lies on it stays to be seen.
+    draw(ax, places, median, **style, alpha=0.6, zorder=1.8)
     name_places(ax, names)
     ax.set_ylabel(words_for(quantity, found))
     legend(ax)

@@ -4,7 +4,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from factorflow.plots._instances import numeric, quantity_of
-from factorflow.plots._style import DASHES, calm, draw, legend, new_axes, ordered_colors
+from factorflow.plots._style import MANY_DASHES, calm, draw, legend, new_axes, ordered_colors
 
 
 def plot_schatten(powers: xr.DataArray, ax: Axes | None = None) -> Axes:
@@ -31,10 +31,10 @@ def plot_schatten(powers: xr.DataArray, ax: Axes | None = None) -> Axes:
     relative = found / found.sel(epsilon=0, method="nearest")
     ax = calm(new_axes(ax))
     for i, color in enumerate(ordered_colors(exponents.size)):
-        style = {"color": color, "linestyle": DASHES[i % len(DASHES)]}
+        style = {"color": color, "linestyle": MANY_DASHES[i % len(MANY_DASHES)]}
         draw(ax, epsilons, relative.values[i], label=f"p = {exponents[i]:g}", **style)
     ax.plot([0], [1], "o", color="black", zorder=5, label="end of the flow")
     ax.set_xlabel(r"Perturbation $\epsilon$ of the entries (1, 2) and (2, 1)")
-    ax.set_ylabel(r"$\sum_r \sigma_r^p$, relative")
+    ax.set_ylabel(r"$\sum_r \sigma_r^p$, relative to that at $\epsilon = 0$")
     legend(ax)
     return ax

@@ -1,6 +1,7 @@
 """Spectra beside each other."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,8 +32,11 @@ def plot_spectrum(
     Raises
     ------
     InputError
-        If there is no spectrum, or one is no 1-d array of finite numbers of zero or more.
+        If there is no name with its spectrum, or one is no 1-d array of finite numbers of zero or
+        more.
     """
+    if not isinstance(values_by_name, Mapping):
+        raise _no_spectra(values_by_name)
     spectra = {str(name): _checked(name, values) for name, values in values_by_name.items()}
     if not spectra:
         raise InputError("plot_spectrum needs at least one name with its singular values.")
@@ -56,6 +60,17 @@ def _logarithmic(ax: Axes, largest: float, least: float) -> None:
     ax.set_yscale("log", nonpositive="mask")
     if least < _NOISE * largest:
         ax.set_ylim(bottom=_NOISE * largest)
+
+
+def _no_spectra(given: Any) -> InputError:
+    """The error for what has singular values but is no mapping of them."""
+    values = "numpy.linalg.svd(matrix, compute_uv=False)"
+    if hasattr(given, "singular_values"):
+        values = "solution.singular_values"
+    return InputError(
+        f"plot_spectrum draws singular values by name, e.g. {{'answer': {values}}}; "
+        f"got {type(given).__name__}."
+    )
 
 
 def _checked(name: str, values: np.ndarray) -> np.ndarray:

@@ -69,10 +69,13 @@ def check_trajectory(trajectory: xr.Dataset) -> None:
 
 
 def label(words: str, *variables: xr.DataArray) -> str:
-    """Words for an axis, with the units in brackets where the variables share any."""
+    """Words for an axis, with the units in brackets where the variables share any.
+
+    ``value`` stands for the units of the entries, whatever they are: it tells a reader nothing.
+    """
     units = {found.attrs.get("units", "1") for found in variables}
     unit = units.pop() if len(units) == 1 else "1"
-    return words if unit in ("1", "") else f"{words} ({unit})"
+    return words if unit in ("1", "", "value", "value^2") else f"{words} ({unit})"
 
 
 def along(trajectory: xr.Dataset, ax: Axes, x: Along) -> np.ndarray:

@@ -15,10 +15,20 @@ def checked_truth(truth: Any, shape: tuple[int, int] | None = None) -> np.ndarra
     given = as_matrix(truth, "truth")
     if shape is not None and given.shape != shape:
         raise InputError(f"truth must have the shape of the problem, {shape}; got {given.shape}.")
-    if given.dtype == np.float64 and np.isfinite(given).all():
+    if given.dtype == np.float64:
+        _refuse_gaps(given)
         return given.copy()
     *_, values = grid_cells(given, np.ones(given.shape, bool))
     return values.reshape(given.shape)
+
+
+def _refuse_gaps(truth: np.ndarray) -> None:
+    if not np.isfinite(truth).all():
+        row, column = np.argwhere(~np.isfinite(truth))[0]
+        raise InputError(
+            f"truth must be finite everywhere; row {row}, column {column} is {truth[row, column]}. "
+            "A matrix with gaps is a problem itself: Completion.from_array(X)."
+        )
 
 
 def sampled_cells(truth: np.ndarray, n_observed: Any, noise: float, seed: int):

@@ -12,7 +12,14 @@ from matplotlib.figure import Figure
 
 from factorflow._files import whole_file
 from factorflow.report._picture import described, picture
-from factorflow.report._table import Link, Mark, Table, cell_text, numeric_columns
+from factorflow.report._table import (
+    Link,
+    Mark,
+    Table,
+    cell_text,
+    is_unbroken,
+    numeric_columns,
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ def _template():
     environment.tests |= {
         "a_link": lambda cell: isinstance(cell, Link),
         "a_mark": lambda cell: isinstance(cell, Mark),
+        "unbroken": is_unbroken,
     }
     source = resources.files("factorflow.report").joinpath("_page.html.j2")
     return environment.from_string(source.read_text(encoding="utf-8"))

@@ -1,11 +1,16 @@
 """Tables of the report."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
 from factorflow._errors import InputError
+
+_NUMBER = r"[-+]?(\d[\d.,]*(e[-+]?\d+)?|inf|nan)%?"
+_NUMBERS = re.compile(rf"({_NUMBER}|<=?|>=?|to|within|of|or|and|,|–|\s)+")
+_SHORT = 24  # characters: as many as fill the least width of a column of longer text
 
 Tone = Literal["good", "part", "bad", "quiet"]
 
@@ -75,6 +80,12 @@ def cell_text(value: Any) -> str:
     if isinstance(value, Real) and not isinstance(value, Integral):
         return f"{float(value):.4g}"
     return str(value)
+
+
+def is_unbroken(value: Any) -> bool:
+    """Whether a cell is kept on one line: short text, or numbers and what stands between them."""
+    text = cell_text(value)
+    return len(text) <= _SHORT or _NUMBERS.fullmatch(text) is not None
 
 
 def numeric_columns(table: Table) -> list[bool]:
