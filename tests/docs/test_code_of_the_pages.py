@@ -23,9 +23,9 @@ def blocks(page):
 @pytest.fixture
 def given():
     """What the pages take for granted: a table with holes, in several forms."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 20))
-    observed = rng.random(X.shape) < 0.7
+    first, second, third = map(np.random.default_rng, range(3))  # the table of the guide
+    X = first.normal(size=(60, 3)) @ second.normal(size=(3, 40))
+    observed = third.random(X.shape) >= 0.5
     rows, columns = np.nonzero(observed)
     values = X[observed]
     ratings = pd.DataFrame({"user": rows, "film": columns, "rating": values})

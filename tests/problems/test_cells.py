@@ -140,7 +140,7 @@ REFUSALS = {
     "half an observation": (lambda: Completion.sample(X, 0.5), "n_observed", "0.5"),
     "negative noise": (lambda: Completion.sample(X, 2, noise=-1.0), "noise", "-1.0"),
     "seed": (lambda: Completion.sample(X, 2, seed=-1), "seed", "-1"),
-    "infinite truth": (lambda: Completion.sample(INF, 2), "row 1", "column 2", "infinite"),
+    "infinite truth": (lambda: Completion.sample(INF, 2), "row 1", "column 2", "is inf"),
     "truth of another shape": (
         lambda: Completion((2, 3), [0], [0], [1.0], truth=X.T),
         "truth",
