@@ -25,20 +25,24 @@ if TYPE_CHECKING:
     from factorflow.dynamics import (
         RKC,
         EarlyStopping,
+        EndToEndDescent,
+        EndToEndFlow,
         GradientDescent,
         GradientFlow,
+        Rosenbrock,
         Stop,
         group_rmsprop,
         solve,
         solve_many,
     )
     from factorflow.estimators import DeepMatrixCompletion, NuclearNormCompletion, SoftImpute
-    from factorflow.factorizations import DeepLinear
-    from factorflow.initializers import Balanced, Gaussian, Identity, Orthogonal
-    from factorflow.problems import Completion, FunctionProblem, Sensing
+    from factorflow.factorizations import DeepLinear, LogSVD
+    from factorflow.initializers import Balanced, Gaussian, Identity, Orthogonal, StartAt
+    from factorflow.problems import Completion, FunctionProblem, Regression, Sensing
     from factorflow.trajectories import (
         AtTimes,
         EverySteps,
+        Monitor,
         Observable,
         Record,
         Solution,
@@ -54,20 +58,24 @@ _HOME = {
     "dynamics": (
         "RKC",
         "EarlyStopping",
+        "EndToEndDescent",
+        "EndToEndFlow",
         "GradientDescent",
         "GradientFlow",
+        "Rosenbrock",
         "Stop",
         "group_rmsprop",
         "solve",
         "solve_many",
     ),
     "estimators": ("DeepMatrixCompletion", "NuclearNormCompletion", "SoftImpute"),
-    "factorizations": ("DeepLinear",),
-    "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal"),
-    "problems": ("Completion", "FunctionProblem", "Sensing"),
+    "factorizations": ("DeepLinear", "LogSVD"),
+    "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal", "StartAt"),
+    "problems": ("Completion", "FunctionProblem", "Regression", "Sensing"),
     "trajectories": (
         "AtTimes",
         "EverySteps",
+        "Monitor",
         "Observable",
         "Record",
         "Solution",
@@ -96,6 +104,8 @@ __all__ = [
     "DeepLinear",
     "DeepMatrixCompletion",
     "EarlyStopping",
+    "EndToEndDescent",
+    "EndToEndFlow",
     "EverySteps",
     "FactorflowWarning",
     "FlowError",
@@ -105,13 +115,18 @@ __all__ = [
     "GradientFlow",
     "Identity",
     "InputError",
+    "LogSVD",
+    "Monitor",
     "NuclearNormCompletion",
     "Observable",
     "Orthogonal",
     "Record",
+    "Regression",
+    "Rosenbrock",
     "Sensing",
     "SoftImpute",
     "Solution",
+    "StartAt",
     "Status",
     "Stop",
     "convex",

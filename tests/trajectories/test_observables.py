@@ -184,6 +184,34 @@ def test_determinant_sign(matrix, sign):
     assert determinant_sign().function(snapshot_at(matrix)) == sign
 
 
+@pytest.mark.parametrize("signs", [(1, 1, 1), (1, -1, 1), (-1, -1, -1)])
+def test_determinant_sign_where_the_product_has_lost_it(signs):
+    rng = np.random.default_rng(1)
+    layers = []
+    for sign in signs:
+        left, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+        right, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+        turn = np.sign(np.linalg.det(left) * np.linalg.det(right))
+        layers.append(left * [1.0, 1e-3, 1e-9, 1e-12 * sign * turn] @ right)
+    snapshot = snapshot_of(DeepLinear(3), tuple(layers))
+    assert determinant_sign().function(snapshot) == np.prod(signs)
+
+
+class OwnSign:
+    """A factorization that knows the sign by itself."""
+
+    def matrix(self, factors):
+        return factors[0] * 0.0
+
+    def determinant_sign(self, factors):
+        return jnp.sign(factors[0][0, 0])
+
+
+def test_a_factorization_may_know_the_sign_of_its_determinant():
+    snapshot = snapshot_of(OwnSign(), (np.diag([-2.0, 1.0]),))
+    assert determinant_sign().function(snapshot) == -1
+
+
 @networks
 def test_entries_of_a_snapshot_are_those_of_its_matrix(network):
     network = DeepLinear(*NETWORKS[network])

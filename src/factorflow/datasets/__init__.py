@@ -1,7 +1,8 @@
-"""Where matrices come from: synthetic ground truths, MovieLens ratings, photographs."""
+"""Where data come from: synthetic ground truths, MovieLens ratings, photographs, gas sensors."""
 
+from factorflow.datasets._gas_sensor import GasSensor, gas_sensor
 from factorflow.datasets._low_rank import low_rank
 from factorflow.datasets._movielens import movielens
 from factorflow.datasets._photograph import photograph
 
-__all__ = ["low_rank", "movielens", "photograph"]
+__all__ = ["GasSensor", "gas_sensor", "low_rank", "movielens", "photograph"]

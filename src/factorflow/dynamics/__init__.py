@@ -2,10 +2,13 @@
 
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._early_stopping import EarlyStopping
+from factorflow.dynamics._end_to_end_descent import EndToEndDescent
+from factorflow.dynamics._end_to_end_flow import EndToEndFlow
 from factorflow.dynamics._gradient_descent import GradientDescent
 from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._group_rmsprop import group_rmsprop
 from factorflow.dynamics._rkc import RKC
+from factorflow.dynamics._rosenbrock import Rosenbrock
 from factorflow.dynamics._solve import solve
 from factorflow.dynamics._solve_many import solve_many
 from factorflow.dynamics._stop import Stop
@@ -14,8 +17,11 @@ __all__ = [
     "RKC",
     "AbstractDynamics",
     "EarlyStopping",
+    "EndToEndDescent",
+    "EndToEndFlow",
     "GradientDescent",
     "GradientFlow",
+    "Rosenbrock",
     "State",
     "Stop",
     "group_rmsprop",

@@ -6,6 +6,8 @@ from typing import Any
 import equinox as eqx
 from jax import Array
 
+from factorflow._errors import InputError
+from factorflow.factorizations import AbstractFactorization, LogSVD
 from factorflow.problems import AbstractLoss
 
 Factors = tuple[Array, ...]
@@ -35,6 +37,20 @@ class AbstractDynamics(eqx.Module):
     def counts_gradients(self) -> bool:
         """Whether ``State.n_gradients`` is the true count."""
         return True
+
+    def check(self, factorization: AbstractFactorization) -> None:
+        """Refuse a factorization whose factors this dynamics cannot move.
+
+        Raises
+        ------
+        InputError
+            Saying what would move it.
+        """
+        if isinstance(factorization, LogSVD):
+            raise InputError(
+                f"{type(self).__name__} adds to the entries of factors, which takes the vectors of "
+                "LogSVD off orthogonality; give EndToEndFlow(depth), or write DeepLinear(depth)."
+            )
 
     @abc.abstractmethod
     def init(self, loss: AbstractLoss, factors: Factors, interpolates: bool) -> State:

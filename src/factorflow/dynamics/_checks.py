@@ -45,6 +45,7 @@ def check_parts(problem: Any, **parts: Any) -> None:
         own_initializer = name == "init" and callable(part)
         if not isinstance(part, kind) and not own_initializer:
             raise InputError(f"{name} must be {example}; got {part!r}.")
+    parts["dynamics"].check(parts["factorization"])
     _check_limit(parts["dynamics"], parts["stop"])
 
 

@@ -11,9 +11,10 @@ from jax import Array
 
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._stop import Thresholds
+from factorflow.dynamics._watch import Watch
 from factorflow.factorizations import AbstractFactorization
 from factorflow.problems import AbstractLoss
-from factorflow.trajectories import Observable, Snapshot, Status
+from factorflow.trajectories import Monitor, Observable, Snapshot, Status
 
 
 class Until(eqx.Module):
@@ -30,7 +31,8 @@ class Engine:
 
     ``interpolates`` says whether states are looked at between steps.
     ``batch`` is None for one run; otherwise every state has a leading axis, and ``loss_axis`` says
-    whether the losses have it too (0) or all runs share one (None).
+    whether the losses have it too (0) or all runs share one (None). The monitors are shared by all
+    runs; what they have seen is a value beside the state, None where there are none.
     """
 
     dynamics: AbstractDynamics
@@ -41,6 +43,7 @@ class Engine:
     interpolates: bool
     batch: int | None = None
     loss_axis: int | None = None
+    monitors: tuple[Monitor, ...] = ()
 
     def init(self, factors: Sequence[np.ndarray]) -> State:
         placed = tuple(jnp.asarray(factor) for factor in factors)
@@ -49,10 +52,19 @@ class Engine:
         arguments = (self.dynamics, self.thresholds, self.interpolates, self.loss, placed)
         return _init_batch(*arguments, self.loss_axis)
 
-    def advance(self, state: State, until: Until) -> State:
+    def watch(self, state: State) -> Watch | None:
+        """What the monitors see at the start."""
+        if not self.monitors:
+            return None
+        look = _watch if self.batch is None else _watch_batch
+        return look(self.factorization, self.monitors, state)
+
+    def advance(
+        self, state: State, watch: Watch | None, until: Until
+    ) -> tuple[State, Watch | None]:
+        arguments = (self.dynamics, self.thresholds, until, self._watching, self.loss, state, watch)
         if self.batch is None:
-            return _advance(self.dynamics, self.thresholds, until, self.loss, state)
-        arguments = (self.dynamics, self.thresholds, until, self.loss, state)
+            return _advance(*arguments)
         return _advance_batch(*arguments, self.loss_axis)
 
     def observe(self, state: State, time: float | None = None) -> dict[str, np.ndarray]:
@@ -66,8 +78,17 @@ class Engine:
 
     def with_arrays(self) -> "Engine":
         """The same with every array on the device, so that no call moves it there again."""
-        arrays, rest = eqx.partition(self.observables, eqx.is_array_like)
-        return replace(self, observables=eqx.combine(jax.tree.map(jnp.asarray, arrays), rest))
+        observables, monitors = map(_placed, (self.observables, self.monitors))
+        return replace(self, observables=observables, monitors=monitors)
+
+    @property
+    def _watching(self) -> tuple | None:
+        return (self.factorization, self.monitors) if self.monitors else None
+
+
+def _placed(tree):
+    arrays, rest = eqx.partition(tree, eqx.is_array_like)
+    return eqx.combine(jax.tree.map(jnp.asarray, arrays), rest)
 
 
 def _init_one(dynamics, thresholds, interpolates, loss, factors) -> State:
@@ -81,37 +102,60 @@ def _settled(leaf) -> Array:
     return jnp.asarray(array, array.dtype)
 
 
-def _advance_one(dynamics, thresholds, until, loss, state) -> State:
+def _watch_one(factorization, monitors, state) -> Watch:
+    return Watch.begin(len(monitors)).look(monitors, _snapshot(factorization, state))
+
+
+def _advance_one(dynamics, thresholds, until, watching, loss, state, watch):
     def more(carry):
-        attempts, state = carry
+        attempts, state, _ = carry
         running = state.status == Status.RUNNING.code
         here = (state.step < until.step) & (state.time < until.time)
         return running & here & (attempts < until.attempts)
 
     def attempt(carry):
-        attempts, state = carry
-        state = dynamics.step(loss, state, thresholds.time)
-        judged = eqx.tree_at(lambda s: s.status, state, thresholds.judge(state))
-        return attempts + 1, judged
+        attempts, state, watch = carry
+        after = dynamics.step(loss, state, thresholds.time)
+        judged = eqx.tree_at(lambda s: s.status, after, thresholds.judge(after))
+        return attempts + 1, judged, _watched(watching, watch, state, judged)
 
-    return jax.lax.while_loop(more, attempt, (jnp.zeros((), int), state))[1]
+    return jax.lax.while_loop(more, attempt, (jnp.zeros((), int), state, watch))[1:]
+
+
+def _watched(watching, watch, before, after):
+    """What the monitors have seen after an attempt; a rejected one shows them nothing."""
+    if watching is None:
+        return watch
+    factorization, monitors = watching
+
+    def look():
+        return watch.look(monitors, _snapshot(factorization, after))
+
+    return jax.lax.cond(after.step != before.step, look, lambda: watch)
 
 
 def _observe_one(dynamics, factorization, observables, time, loss, state) -> dict[str, Array]:
     if time is not None:
         state = dynamics.at(loss, state, time)
     here = {"time": state.time, "step": state.step, "n_gradients": state.n_gradients}
-    snapshot = Snapshot(
-        factorization,
-        state.factors,
-        train_loss=state.train_loss,
-        gradient_norm=state.gradient_norm,
-        **here,
-    )
+    snapshot = _snapshot(factorization, state)
     return here | {observable.name: observable.function(snapshot) for observable in observables}
 
 
+def _snapshot(factorization, state) -> Snapshot:
+    return Snapshot(
+        factorization,
+        state.factors,
+        time=state.time,
+        step=state.step,
+        n_gradients=state.n_gradients,
+        train_loss=state.train_loss,
+        gradient_norm=state.gradient_norm,
+    )
+
+
 _init = eqx.filter_jit(_init_one)
+_watch = eqx.filter_jit(_watch_one)
 _advance = eqx.filter_jit(_advance_one)
 _observe = eqx.filter_jit(_observe_one)
 
@@ -125,11 +169,16 @@ def _init_batch(dynamics, thresholds, interpolates, loss, factors, loss_axis):
 
 
 @eqx.filter_jit
-def _advance_batch(dynamics, thresholds, until, loss, state, loss_axis):
-    def one(loss, state):
-        return _advance_one(dynamics, thresholds, until, loss, state)
+def _watch_batch(factorization, monitors, state):
+    return eqx.filter_vmap(lambda each: _watch_one(factorization, monitors, each))(state)
 
-    return eqx.filter_vmap(one, in_axes=(_axis(loss_axis), 0))(loss, state)
+
+@eqx.filter_jit
+def _advance_batch(dynamics, thresholds, until, watching, loss, state, watch, loss_axis):
+    def one(loss, state, watch):
+        return _advance_one(dynamics, thresholds, until, watching, loss, state, watch)
+
+    return eqx.filter_vmap(one, in_axes=(_axis(loss_axis), 0, 0))(loss, state, watch)
 
 
 @eqx.filter_jit

@@ -11,6 +11,7 @@ from jax import Array
 from factorflow._errors import InputError
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._rkc import RKC, RKCState
+from factorflow.dynamics._rosenbrock import Rosenbrock, RosenbrockState
 from factorflow.dynamics._tree import norm
 from factorflow.trajectories import Status
 
@@ -73,7 +74,7 @@ class GradientFlow(AbstractDynamics):
 
     @property
     def counts_gradients(self) -> bool:
-        return isinstance(self.solver, RKC | diffrax.AbstractERK)
+        return isinstance(self.solver, RKC | Rosenbrock | diffrax.AbstractERK)
 
     def init(self, loss, factors, interpolates):
         terms = _flow(loss)
@@ -194,12 +195,12 @@ class GradientFlow(AbstractDynamics):
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), dense)
 
     def _spent_at_start(self, solver_state):
-        if isinstance(solver_state, RKCState):
+        if isinstance(solver_state, RKCState | RosenbrockState):
             return solver_state.n_evaluations
         return 1 if isinstance(self.solver, diffrax.AbstractERK) else 0
 
     def _spent_by_attempt(self, before, after):
-        if isinstance(before, RKCState):
+        if isinstance(before, RKCState | RosenbrockState):
             return after.n_evaluations - before.n_evaluations
         if isinstance(self.solver, diffrax.AbstractERK):
             tableau: Any = self.solver.tableau
@@ -207,7 +208,7 @@ class GradientFlow(AbstractDynamics):
         return 0
 
     def _gradient_norm(self, state, candidate, t1, solver_state):
-        if isinstance(solver_state, RKCState):
+        if isinstance(solver_state, RKCState | RosenbrockState):
             return norm(solver_state.slope)
         moved = jax.tree.map(jnp.subtract, candidate, state.factors)
         return norm(moved) / (t1 - state.time)

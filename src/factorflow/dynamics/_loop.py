@@ -13,6 +13,7 @@ from factorflow.dynamics._abstract import State
 from factorflow.dynamics._early_stopping import Best
 from factorflow.dynamics._engine import Engine, Until
 from factorflow.dynamics._recorder import Recorder
+from factorflow.dynamics._watch import Watch
 from factorflow.trajectories import Status
 
 Progress = Callable[[dict], None]
@@ -28,14 +29,15 @@ def run(
     best: Best | None = None,
     progress: Progress | None = None,
     halt: Event | None = None,
-) -> State:
-    """Advance until every run has ended, recording on the way; the final state.
+) -> tuple[State, Watch | None]:
+    """Advance until every run has ended, recording on the way; the final state, and the monitors'.
 
     An interrupt (Ctrl-C, or ``halt`` set by another thread) ends the running ones with the status
     INTERRUPTED, and sets ``halt``.
     """
-    stretch, enough = 64, False
+    stretch, enough, watch = 64, False, None
     try:
+        watch = engine.watch(state)
         _record(engine, state, recorder, progress)
         enough = best is not None and best.see(state)
         while not enough and _running(state).any():
@@ -43,7 +45,8 @@ def run(
                 raise KeyboardInterrupt
             step, time = _due(recorder, state)
             began = perf_counter()
-            state = engine.advance(state, _until(step, time, 1 if best else stretch))
+            until = _until(step, time, 1 if best else stretch)
+            state, watch = engine.advance(state, watch, until)
             if best is not None:
                 enough = best.see(state)
             if _reached(state, step, time):
@@ -60,7 +63,7 @@ def run(
     if enough:
         state = _ended(state, Status.HELD_OUT)
     _record_the_rest(engine, state, recorder, progress)
-    return state
+    return state, watch
 
 
 def _is_interrupt(error: BaseException) -> bool:

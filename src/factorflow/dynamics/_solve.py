@@ -1,6 +1,6 @@
 """One run from a problem to its solution."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Event
@@ -23,9 +23,19 @@ from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._loop import Progress, run
 from factorflow.dynamics._recorder import Recorder
 from factorflow.dynamics._stop import Stop
+from factorflow.dynamics._watch import Watch, reports, warn_of_violations
 from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer, Gaussian
-from factorflow.trajectories import AtTimes, Observable, Record, Solution, Status, held_out_error
+from factorflow.trajectories import (
+    AtTimes,
+    Monitor,
+    Observable,
+    Record,
+    Solution,
+    Status,
+    checked_monitors,
+    held_out_error,
+)
 
 Starter = AbstractInitializer | Callable[[AbstractFactorization, tuple[int, int], int], Any]
 
@@ -40,6 +50,7 @@ def solve(
     stop: Stop | None = None,
     record: Record | None = None,
     early_stopping: EarlyStopping | None = None,
+    monitors: Sequence[Monitor] = (),
     route: str = "auto",
     resume: Solution | None = None,
     progress: Progress | None = None,
@@ -70,12 +81,17 @@ def solve(
         Keep the point with the least error on held-out entries: factors, matrix, time and train
         error of the solution are of that point, and ``resume`` goes on from it; the counts are of
         the whole run, and so is the trajectory, with ``held_out_error``.
+    monitors
+        Bounds to check at the start and after every accepted step, each a :class:`Monitor`;
+        ``solution.monitors`` has what they saw. A violation does not end the run: it is told at
+        the end by a :class:`FactorflowWarning`. With early stopping they see the whole run, past
+        the point that is kept.
     route
         How loss and gradient are computed: ``"auto"`` by cost, or one of those that the problem
         has, such as ``"dense"``; the solution says which it was.
     resume
         A solution of the same problem and parts (the stop may differ) to go on from, exactly where
-        it stopped.
+        it stopped. Monitors start anew there, with its step and time.
     progress
         Function of a dictionary (``step``, ``time``, ``n_gradients``, ``train_error``,
         ``n_running``, and at a record the observables), called now and then.
@@ -102,8 +118,12 @@ def solve(
     parts = {"dynamics": dynamics, "init": init, "stop": stop, "record": record}
     parts |= {"early_stopping": early_stopping}
     check_parts(problem, factorization=factorization, **parts)
-    engine = make_engine(problem, factorization, dynamics, stop, record, early_stopping, route)
+    engine = make_engine(
+        problem, factorization, dynamics, stop, record, early_stopping, route,
+        checked_monitors(monitors),
+    )  # fmt: skip
     solution = run_one(engine, problem, record, init, seed, early_stopping, resume, progress)
+    warn_of_violations([solution])
     if throw:
         raise_failure(solution)
     return solution
@@ -127,27 +147,38 @@ def run_one(
         seed = seed if resume is None else resume.seed
         recorder = Recorder(record.schedule, engine.observables)
         best = None if early_stopping is None else Best(engine, early_stopping)
-        state = jax.device_get(run(engine, state, recorder, best, progress, halt))
+        state, watch = jax.device_get(run(engine, state, recorder, best, progress, halt))
     seconds = perf_counter() - began
-    solution = make_solution(engine, problem, state, recorder, 0, seed, seconds)
+    solution = make_solution(engine, problem, state, watch, recorder, 0, seed, seconds)
     if best is not None and best.state is not None:
         solution = _best_of(solution, best)
     return solution
 
 
-def make_engine(problem, factorization, dynamics, stop, record, early_stopping, route) -> Engine:
+def make_engine(
+    problem, factorization, dynamics, stop, record, early_stopping, route, monitors=()
+) -> Engine:
     if early_stopping is not None:
         record = record.with_extra(held_out_error(early_stopping.held_out))
     observables: tuple[Observable, ...] = record.resolve(problem)
     interpolates = isinstance(record.schedule, AtTimes)
     with double_precision():
         loss, thresholds = problem.loss(factorization, route), stop.thresholds()
-        engine = Engine(dynamics, factorization, loss, thresholds, observables, interpolates)
+        engine = Engine(
+            dynamics, factorization, loss, thresholds, observables, interpolates, monitors=monitors
+        )
         return engine.with_arrays()
 
 
 def make_solution(
-    engine: Engine, problem, state: State, recorder: Recorder, which: int, seed: int, seconds: float
+    engine: Engine,
+    problem,
+    state: State,
+    watch: Watch | None,
+    recorder: Recorder,
+    which: int,
+    seed: int,
+    seconds: float,
 ) -> Solution:
     """The solution of one run (of a batch: that of index ``which``), its state on the host."""
     counted = engine.dynamics.counts_gradients
@@ -167,6 +198,7 @@ def make_solution(
         seconds=seconds,
         state=state,
         record_trajectory=partial(_trajectory, engine, recorder, which, status, seed),
+        monitors=reports(engine.monitors, watch),
     )
 
 

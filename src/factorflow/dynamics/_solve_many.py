@@ -13,9 +13,10 @@ from factorflow.dynamics._loop import Progress
 from factorflow.dynamics._solve import raise_failure
 from factorflow.dynamics._stop import Stop
 from factorflow.dynamics._together import Finished, Run, Settings, in_batches, one_by_one, stackable
+from factorflow.dynamics._watch import warn_of_violations
 from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer, Gaussian
-from factorflow.trajectories import Record, Solution
+from factorflow.trajectories import Monitor, Record, Solution, checked_monitors
 
 How = Literal["auto", "batch", "threads", "loop"]
 
@@ -34,6 +35,7 @@ def solve_many(
     seeds: Sequence[int] = (0,),
     stop: Stop | None = None,
     record: Record | None = None,
+    monitors: Sequence[Monitor] = (),
     route: str = "auto",
     how: How = "auto",
     progress: Progress | None = None,
@@ -52,6 +54,9 @@ def solve_many(
         As in :func:`solve`.
     seeds
         Seeds of the starts.
+    monitors
+        Bounds to check in every run, as in :func:`solve`; all runs share them. One warning for
+        each that is violated in any run.
     how
         ``"batch"`` advances all runs in lockstep in one vectorized program, which is fastest for
         small matrices; ``"threads"`` runs them side by side on all cores; ``"loop"`` one after
@@ -86,12 +91,13 @@ def solve_many(
         parts = {"dynamics": dynamics, "init": initializer, "stop": stop, "record": record}
         check_parts(each, factorization=factorization, **parts)
     _check_one_shape(runs)
-    settings = Settings(factorization, dynamics, stop, record, route)
+    settings = Settings(factorization, dynamics, stop, record, route, checked_monitors(monitors))
     way = _chosen(how, runs, settings)
     if way == "batch":
         solutions = in_batches(runs, settings, progress, finished)
     else:
         solutions = one_by_one(runs, settings, progress, finished, threads=way == "threads")
+    warn_of_violations(solutions)
     if throw:
         for solution in solutions:
             raise_failure(solution)
@@ -129,7 +135,7 @@ def _chosen(how: How, runs: list[Run], settings: Settings) -> str:
     if how != "auto":
         return how
     m, n = runs[0][0].shape
-    shapes = settings.factorization.shapes((m, n))
+    shapes = settings.factorization.layer_shapes((m, n))
     work = sum(rows * columns for rows, columns in shapes) * max(m, n)
     small = work <= _BATCH_BELOW and len(runs) > 1
     return "batch" if small and stackable(runs, settings) else "threads"

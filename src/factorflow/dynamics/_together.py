@@ -17,7 +17,7 @@ import numpy as np
 from factorflow._blas import one_blas_thread
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
-from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._abstract import AbstractDynamics
 from factorflow.dynamics._checks import checked_factors
 from factorflow.dynamics._engine import Engine
 from factorflow.dynamics._loop import Progress, run
@@ -26,7 +26,7 @@ from factorflow.dynamics._solve import make_engine, make_solution, run_one
 from factorflow.dynamics._stop import Stop
 from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer
-from factorflow.trajectories import Record, Solution, Status
+from factorflow.trajectories import Monitor, Record, Solution, Status
 
 Run = tuple[Any, AbstractInitializer, int]  # problem, initializer, seed
 Finished = Callable[[int, Solution], None]
@@ -43,10 +43,11 @@ class Settings:
     stop: Stop
     record: Record
     route: str
+    monitors: tuple[Monitor, ...] = ()
 
     def engine(self, problem) -> Engine:
         parts = self.factorization, self.dynamics, self.stop, self.record, None, self.route
-        return make_engine(problem, *parts)
+        return make_engine(problem, *parts, self.monitors)
 
 
 class _Tally:
@@ -147,16 +148,17 @@ def _in_lockstep(
         ]
         state = engine.init([np.stack(layer) for layer in zip(*starts, strict=True)])
         recorder = Recorder(settings.record.schedule, engine.observables)
-        state = jax.device_get(run(engine, state, recorder, progress=progress, halt=halt))
+        ended = run(engine, state, recorder, progress=progress, halt=halt)
+        state, watch = jax.device_get(ended)
     each = (perf_counter() - began) / len(runs)
     return [
-        make_solution(engine, problem, _pick(state, k), recorder, k, seed, each)
+        make_solution(engine, problem, _pick(state, k), _pick(watch, k), recorder, k, seed, each)
         for k, (problem, _, seed) in enumerate(runs)
     ]
 
 
-def _pick(state: State, which: int) -> State:
-    return jax.tree.map(lambda leaf: leaf[which], state)
+def _pick(tree, which: int):
+    return jax.tree.map(lambda leaf: leaf[which], tree)
 
 
 def stackable(runs: list[Run], settings: Settings) -> bool:

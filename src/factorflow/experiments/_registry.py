@@ -5,6 +5,8 @@ from difflib import get_close_matches
 
 from factorflow._errors import InputError
 from factorflow.experiments import (
+    _arora2018_ethanol,
+    _arora2018_toy,
     _arora2019_depth_order,
     _arora2019_dynamics,
     _arora2019_factor,
@@ -15,6 +17,7 @@ from factorflow.experiments import (
     _arora2019_slides,
     _arora2019_table1,
     _gunasekar2017_commuting,
+    _optimizers,
 )
 from factorflow.experiments._claim import Claim
 
@@ -31,6 +34,9 @@ CLAIMS: tuple[Claim, ...] = (
     _arora2019_grids.COMPLETION,
     _arora2019_grids.SENSING,
     _arora2019_regime_map.CLAIM,
+    _arora2018_toy.CLAIM,
+    _arora2018_ethanol.CLAIM,
+    _optimizers.CLAIM,
 )
 
 

@@ -1,6 +1,25 @@
 """How the unknown matrix is written: products of factors."""
 
 from factorflow.factorizations._abstract import AbstractFactorization
+from factorflow.factorizations._balance import balanced_factors
 from factorflow.factorizations._deep_linear import DeepLinear
+from factorflow.factorizations._graded_svd import graded_svd
+from factorflow.factorizations._log_svd import LogSVD
+from factorflow.factorizations._preconditioner import (
+    checked_real_depth,
+    growth_power,
+    preconditioner_eigenvalues,
+    spectral_factor,
+)
 
-__all__ = ["AbstractFactorization", "DeepLinear"]
+__all__ = [
+    "AbstractFactorization",
+    "DeepLinear",
+    "LogSVD",
+    "balanced_factors",
+    "checked_real_depth",
+    "graded_svd",
+    "growth_power",
+    "preconditioner_eigenvalues",
+    "spectral_factor",
+]

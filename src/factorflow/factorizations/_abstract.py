@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax
+import numpy as np
 
 Factors = tuple[jax.Array, ...]
 Shape = tuple[int, int]
@@ -36,3 +37,15 @@ class AbstractFactorization(eqx.Module):
     @abc.abstractmethod
     def singular_values(self, factors: Sequence[jax.Array]) -> jax.Array:
         """Singular values of the matrix in descending order, as many as its width."""
+
+    @abc.abstractmethod
+    def layer_shapes(self, shape: Shape) -> list[tuple[int, ...]]:
+        """Shapes of the layers that an initializer draws, first applied first."""
+
+    @abc.abstractmethod
+    def from_layers(self, layers: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The factors that stand for the product of such layers."""
+
+    @abc.abstractmethod
+    def from_matrix(self, matrix: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Factors of a given ``(m, n)`` matrix; of layers, balanced ones."""

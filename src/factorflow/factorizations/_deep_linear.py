@@ -12,6 +12,7 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow.factorizations._abstract import AbstractFactorization, Shape
+from factorflow.factorizations._balance import balanced_factors
 
 
 class DeepLinear(AbstractFactorization):
@@ -81,6 +82,15 @@ class DeepLinear(AbstractFactorization):
             values = jnp.linalg.svd(left @ right, compute_uv=False)
             return values[: self.width((left.shape[0], right.shape[1]))]
         return jnp.linalg.svd(_triangle(left) @ _triangle(right.T).T, compute_uv=False)
+
+    def layer_shapes(self, shape: Shape) -> list[tuple[int, ...]]:
+        return self.shapes(shape)
+
+    def from_layers(self, layers: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        return tuple(layers)
+
+    def from_matrix(self, matrix: np.ndarray) -> tuple[np.ndarray, ...]:
+        return balanced_factors(matrix, self.shapes(np.shape(matrix)))
 
     def _hidden(self, shape: Shape) -> tuple[int, ...]:
         return (min(shape),) * (self.depth - 1) if self.widths is None else self.widths

@@ -1,12 +1,13 @@
 """Where the parameters start."""
 
-from factorflow.initializers._balance import balanced_factors
+from factorflow.factorizations import balanced_factors
 from factorflow.initializers._initializers import (
     AbstractInitializer,
     Balanced,
     Gaussian,
     Identity,
     Orthogonal,
+    StartAt,
 )
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "Gaussian",
     "Identity",
     "Orthogonal",
+    "StartAt",
     "balanced_factors",
 ]

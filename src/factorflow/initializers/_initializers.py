@@ -11,7 +11,6 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow._random import stream
 from factorflow.factorizations import AbstractFactorization
-from factorflow.initializers._balance import balanced_factors
 
 Shape = tuple[int, int]
 ScaleOf = Literal["product", "layer"]
@@ -56,13 +55,15 @@ class Gaussian(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
-        shapes = factorization.shapes(shape)
+        shapes = factorization.layer_shapes(shape)
         rng = stream(seed, "initializer", "gaussian")
         size = _layer_scale(self, len(shapes))
         fans = [1 if self.scale_of == "layer" else columns for _, columns in shapes]
-        return tuple(
-            size / np.sqrt(fan) * rng.standard_normal(rows_columns)
-            for fan, rows_columns in zip(fans, shapes, strict=True)
+        return factorization.from_layers(
+            [
+                size / np.sqrt(fan) * rng.standard_normal(rows_columns)
+                for fan, rows_columns in zip(fans, shapes, strict=True)
+            ]
         )
 
 
@@ -90,9 +91,9 @@ class Balanced(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
-        shapes = factorization.shapes(shape)
         target = stream(seed, "initializer", "balanced").standard_normal(shape)
-        return balanced_factors(target * self._deviation(shapes), shapes)
+        deviation = self._deviation(factorization.layer_shapes(shape))
+        return factorization.from_matrix(target * deviation)
 
     def _deviation(self, shapes: Sequence[tuple[int, ...]]) -> float:
         if self.scale_of == "product":
@@ -120,9 +121,9 @@ class Identity(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
-        shapes = factorization.shapes(shape)
+        shapes = factorization.layer_shapes(shape)
         size = _layer_scale(self, len(shapes))
-        return tuple(size * np.eye(rows, columns) for rows, columns in shapes)
+        return factorization.from_layers([size * np.eye(*each) for each in shapes])
 
 
 class Orthogonal(AbstractInitializer):
@@ -145,10 +146,43 @@ class Orthogonal(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
-        shapes = factorization.shapes(shape)
+        shapes = factorization.layer_shapes(shape)
         rng = stream(seed, "initializer", "orthogonal")
         size = _layer_scale(self, len(shapes))
-        return tuple(size * _random_orthogonal(rng, *rows_columns) for rows_columns in shapes)
+        return factorization.from_layers([size * _random_orthogonal(rng, *each) for each in shapes])
+
+
+class StartAt(AbstractInitializer):
+    """Balanced factors of a given matrix; the seed has no effect.
+
+    Parameters
+    ----------
+    matrix
+        Finite and not zero, ``(m, n)``.
+
+    Raises
+    ------
+    InputError
+        If it is no such matrix, or, when a run starts, not of the shape of the problem.
+    """
+
+    matrix: np.ndarray = eqx.field(converter=lambda given: np.array(given, float))
+
+    def __check_init__(self):
+        matrix = self.matrix
+        if matrix.ndim != 2 or not np.isfinite(matrix).all() or not matrix.any():
+            raise InputError(
+                "StartAt needs a finite matrix that is not zero (a start at zero never moves); "
+                f"got an array of shape {matrix.shape}."
+            )
+
+    def __call__(self, factorization, shape, seed):
+        if self.matrix.shape != tuple(shape):
+            raise InputError(
+                f"StartAt has a matrix of shape {self.matrix.shape}, the problem is of shape "
+                f"{tuple(shape)}."
+            )
+        return factorization.from_matrix(self.matrix)
 
 
 def _layer_scale(initializer: Gaussian | Identity | Orthogonal, depth: int) -> float:

@@ -9,6 +9,8 @@ from factorflow.problems._function import FunctionLoss, FunctionProblem
 from factorflow.problems._loss import AbstractLoss
 from factorflow.problems._operator import AbstractOperator
 from factorflow.problems._rank_one_operator import RankOneOperator
+from factorflow.problems._regression import Regression
+from factorflow.problems._regression_loss import RegressionLoss
 from factorflow.problems._sensing import Sensing
 from factorflow.problems._sensing_loss import FusedLoss, SensingLoss
 
@@ -24,6 +26,8 @@ __all__ = [
     "FunctionProblem",
     "FusedLoss",
     "RankOneOperator",
+    "Regression",
+    "RegressionLoss",
     "Sensing",
     "SensingLoss",
 ]

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.ops import segment_sum
 
-from factorflow.problems._host_call import register
+from factorflow._host_call import register
 from factorflow.problems._index import CellIndex
 
 _VALUE, _GRADIENT = "factorflow_entries_value", "factorflow_entries_value_and_gradient"

@@ -44,6 +44,13 @@ class AbstractLoss(eqx.Module):
         """The gradient by every factor."""
         return self.value_and_gradient(factors)[1]
 
+    def of(self, factorization: Any) -> "AbstractLoss":
+        """The same loss as a function of another factorization's factors."""
+        other = object.__new__(type(self))
+        for name, value in vars(self).items():
+            object.__setattr__(other, name, factorization if name == "factorization" else value)
+        return other
+
     # JAX would read a pickled float64 array as float32 wherever double precision is not set.
 
     def __getstate__(self) -> dict[str, Any]:

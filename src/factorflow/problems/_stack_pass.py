@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from factorflow.problems._host_call import register
+from factorflow._host_call import register
 
 _VALUE, _GRADIENT = "factorflow_stack_value", "factorflow_stack_value_and_gradient"
 

@@ -1,23 +1,122 @@
 """Closed forms, bounds and certificates: one file for each piece of theory."""
 
 from factorflow.theory._certificate import Certificate, kkt_certificate, least_trace
+from factorflow.theory._circulation import (
+    acceleration_curl,
+    acceleration_field,
+    circulation,
+    curl,
+    linear_loss_circulation,
+)
 from factorflow.theory._commuting import commuting_eigenvalues, exposure_of
 from factorflow.theory._commuting_limit import CommutingLimit, commuting_flow
+from factorflow.theory._conserved import conserved_quantities, unbalancedness
+from factorflow.theory._convergence import (
+    Assumption,
+    ConvergenceCertificate,
+    StuckStart,
+    deficiency_margin,
+    descent_certificate,
+    flow_certificate,
+    flow_certificate_of,
+    stuck_start,
+)
+from factorflow.theory._determinant import (
+    QuasiNorm,
+    blow_up_sign,
+    distance_bound,
+    effective_rank_bound,
+    larger_entry_bound,
+    norm_bound,
+    unobserved_entry_bound,
+)
+from factorflow.theory._gauge import gauge_deviation, rotated
+from factorflow.theory._monitors import (
+    deficiency_margin_monitor,
+    determinant_sign_monitor,
+    distance_monitor,
+    effective_rank_monitor,
+    norm_monitor,
+    unbalancedness_monitor,
+    unobserved_entry_monitor,
+)
+from factorflow.theory._parsimony import common_count, common_singular_value
+from factorflow.theory._preconditioner import Preconditioner, end_to_end_velocity, preconditioner
 from factorflow.theory._schatten import (
     SchattenCounterexample,
     schatten_counterexample,
     schatten_power,
 )
+from factorflow.theory._single_observation import (
+    SingleObservationRelation,
+    single_observation_relation,
+)
+from factorflow.theory._single_output import MomentumForm, momentum_form, single_output_velocity
+from factorflow.theory._two_samples import two_sample_steps
+from factorflow.theory._velocities import (
+    Alignment,
+    SingularVectors,
+    alignment,
+    singular_value_velocities,
+    singular_vector_velocities,
+)
 
 __all__ = [
+    "Alignment",
+    "Assumption",
     "Certificate",
     "CommutingLimit",
+    "ConvergenceCertificate",
+    "MomentumForm",
+    "Preconditioner",
+    "QuasiNorm",
     "SchattenCounterexample",
+    "SingleObservationRelation",
+    "SingularVectors",
+    "StuckStart",
+    "acceleration_curl",
+    "acceleration_field",
+    "alignment",
+    "blow_up_sign",
+    "circulation",
+    "common_count",
+    "common_singular_value",
     "commuting_eigenvalues",
     "commuting_flow",
+    "conserved_quantities",
+    "curl",
+    "deficiency_margin",
+    "deficiency_margin_monitor",
+    "descent_certificate",
+    "determinant_sign_monitor",
+    "distance_bound",
+    "distance_monitor",
+    "effective_rank_bound",
+    "effective_rank_monitor",
+    "end_to_end_velocity",
     "exposure_of",
+    "flow_certificate",
+    "flow_certificate_of",
+    "gauge_deviation",
     "kkt_certificate",
+    "larger_entry_bound",
     "least_trace",
+    "linear_loss_circulation",
+    "momentum_form",
+    "norm_bound",
+    "norm_monitor",
+    "preconditioner",
+    "rotated",
     "schatten_counterexample",
     "schatten_power",
+    "single_observation_relation",
+    "single_output_velocity",
+    "singular_value_velocities",
+    "singular_vector_velocities",
+    "stuck_start",
+    "two_sample_steps",
+    "unbalancedness",
+    "unbalancedness_monitor",
+    "unobserved_entry_bound",
+    "unobserved_entry_monitor",
 ]

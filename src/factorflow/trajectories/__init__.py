@@ -5,6 +5,12 @@ from factorflow.trajectories._against_truth import (
     mean_squared_error,
     reconstruction_error,
 )
+from factorflow.trajectories._monitor import (
+    Monitor,
+    MonitorReport,
+    Violation,
+    checked_monitors,
+)
 from factorflow.trajectories._observables import (
     Observable,
     determinant_sign,
@@ -40,13 +46,17 @@ __all__ = [
     "AbstractSchedule",
     "AtTimes",
     "EverySteps",
+    "Monitor",
+    "MonitorReport",
     "Observable",
     "Record",
     "Snapshot",
     "Solution",
     "Status",
+    "Violation",
     "build_trajectory",
     "check_dimensions",
+    "checked_monitors",
     "default_observables",
     "determinant_sign",
     "effective_rank",

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from factorflow._errors import InputError
+from factorflow.factorizations import DeepLinear
 from factorflow.trajectories._snapshot import Snapshot
 from factorflow.trajectories._spectrum import effective_rank_of
 
@@ -110,7 +111,12 @@ def unbalancedness() -> Observable:
 
 
 def determinant_sign() -> Observable:
-    """Sign of the determinant of a square end-to-end matrix: 1, -1, or 0 where it vanishes."""
+    """Sign of the determinant of a square end-to-end matrix: 1, -1, or 0 where it vanishes.
+
+    Taken factor by factor where these are square, or by the factorization's own
+    ``determinant_sign(factors)`` if it has one: in the product the sign is lost to rounding once
+    the smallest singular value is 1e-16 of the largest.
+    """
     text = "sign of the determinant"
     return Observable("determinant_sign", _determinant_sign, description=text)
 
@@ -138,6 +144,12 @@ def _determinant_sign(snapshot: Snapshot) -> Array:
     m, n = snapshot.shape
     if m != n:
         raise InputError(f"determinant_sign needs a square matrix; this one has shape {(m, n)}.")
+    own = getattr(snapshot.factorization, "determinant_sign", None)
+    if own is not None:
+        return own(snapshot.factors)
+    square = all(factor.shape == (m, m) for factor in snapshot.factors)
+    if square and isinstance(snapshot.factorization, DeepLinear):
+        return jnp.prod(jnp.linalg.slogdet(jnp.stack(snapshot.factors))[0])
     return jnp.linalg.slogdet(snapshot.matrix)[0]
 
 

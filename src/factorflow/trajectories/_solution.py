@@ -10,6 +10,7 @@ import xarray as xr
 
 from factorflow._x64 import double_precision
 from factorflow.factorizations import AbstractFactorization
+from factorflow.trajectories._monitor import MonitorReport
 from factorflow.trajectories._spectrum import effective_rank_of
 from factorflow.trajectories._status import Status
 
@@ -43,6 +44,8 @@ class Solution:
         Wall-clock time of the run, compilation included; in a batch, its share of the batch.
     held_out_error
         With early stopping, the root-mean-square error on the held-out entries at this point.
+    monitors
+        What the monitors of the run saw, one :class:`MonitorReport` for each.
     state
         The whole state, which ``solve(..., resume=solution)`` goes on from.
     """
@@ -62,6 +65,7 @@ class Solution:
     state: Any
     record_trajectory: Callable[[], xr.Dataset]
     held_out_error: float | None = None
+    monitors: tuple[MonitorReport, ...] = ()
 
     @property
     def successful(self) -> bool:

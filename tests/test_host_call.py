@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from factorflow._x64 import double_precision
-from factorflow.problems._host_call import register
+from factorflow._host_call import register
 
 
 def test_arrays_of_every_kind_pass_through():

@@ -1,0 +1,331 @@
+"""The end-to-end flow in singular vectors and logarithms of singular values."""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._by_differences import by_differences
+from factorflow.dynamics._generator import (
+    Frame,
+    Sides,
+    at_rest,
+    error_of_modes,
+    generator,
+    slope_of,
+    squared_gradient_norm,
+)
+from factorflow.dynamics._plateau import Growth, Plateau, PlateauStep
+from factorflow.dynamics._rkc import RKC, RKCState
+from factorflow.dynamics._rosenbrock import RosenbrockState
+from factorflow.dynamics._tree import norm
+from factorflow.factorizations import DeepLinear, graded_svd, growth_power
+from factorflow.trajectories import Status
+
+_REJECTIONS_ALLOWED = 100
+
+
+class _Path(eqx.Module):
+    """The last step, in the frame of its start: cubic between its ends."""
+
+    start: Array  # time
+    sides: tuple[Sides, Sides]  # at both ends
+    slopes: tuple[Sides, Sides]  # times the span, at both ends
+    growth: Growth
+
+
+class _Inner(eqx.Module):
+    gradient: Array
+    next_step: Array  # length
+    solver_state: Any
+    controller_state: Any
+    rejections: Array  # in a row
+    plateau: Plateau
+    path: Any  # of the last step; None where nothing asks for it
+
+
+class _Attempt(eqx.Module):
+    """What a step of either kind came to, in the frame of its start."""
+
+    sides: Sides
+    growth: Growth
+    duration: Array
+    keep: Array
+    next_step: Array
+    solver_state: Any
+    controller_state: Any
+    plateau: Plateau
+    n_gradients: Array
+
+
+class MovingFrameFlow(AbstractDynamics):
+    """``dW/dt = A W + W B`` for ``W = P diag(exp(s + c)) Q^T``, by steps in `P`, `Q` and ``c``.
+
+    A step begins at ``P = U``, ``Q = V``, ``c = 0``. `A` and `B` turn the columns of `P` and `Q`,
+    and what they stretch them goes to ``c``. At its end the product is written anew with
+    orthonormal columns (:func:`graded_svd`). Times within a step count from its start, so that
+    nothing is lost beside a long time before.
+    """
+
+    depth: float
+    solver: Any = RKC()
+    rtol: float = 1e-3
+    skip_plateaus: bool = True
+
+    def init(self, loss, factors, interpolates):
+        left, logs, right = graded_svd(*factors)
+        value, frame = self._frame(loss, left, logs, right)
+        plateau = Plateau.init(self._matrix_gradient(loss), frame, self.depth, self.rtol)
+        sides, terms = at_rest(frame), self._terms(loss)
+        start = jnp.zeros(())
+        next_step, controller_state = self._controller.init(
+            terms, start, jnp.inf, sides, None, logs, self.solver.func, self._order(terms)
+        )
+        solver_state = self.solver.init(terms, start, next_step, sides, logs)
+        zero = jnp.zeros((), int)
+        state = State(
+            factors=(left, logs, right),
+            train_loss=value,
+            gradient_norm=jnp.sqrt(squared_gradient_norm(frame, self.depth)),
+            time=start,
+            step=zero,
+            # One for the value, two for the choice of the first step, two for the plateau.
+            n_gradients=zero + 5 + self._spent_at_start(solver_state),
+            status=zero + Status.RUNNING.code,
+            inner=_Inner(
+                gradient=frame.gradient,
+                next_step=next_step,
+                solver_state=solver_state,
+                controller_state=controller_state,
+                rejections=zero,
+                plateau=plateau,
+                path=_no_path(frame) if interpolates else None,
+            ),
+        )
+        return _judged(state)
+
+    def step(self, loss, state, end):
+        frame = Frame(*state.factors, state.inner.gradient)
+        room = end - state.time
+        if self.skip_plateaus and growth_power(self.depth) > 0:
+            ready = state.inner.plateau.ready(frame, self.depth, self.rtol)
+            attempt = jax.lax.cond(
+                ready,
+                lambda: self._over_plateau(frame, state.inner, room),
+                lambda: self._ordinary(loss, frame, state.inner, room),
+            )
+        else:
+            attempt = self._ordinary(loss, frame, state.inner, room)
+        logs = attempt.growth.logs_at_end(self.depth) + attempt.sides.change
+        factors = graded_svd(attempt.sides.left, logs, attempt.sides.right)
+        value, frame1 = self._frame(loss, *factors)
+        keep, plateau = attempt.plateau.judge(attempt.keep, frame, frame1, self.rtol)
+        kept = State(
+            factors=factors,
+            train_loss=value,
+            gradient_norm=jnp.sqrt(squared_gradient_norm(frame1, self.depth)),
+            time=jnp.where(attempt.duration >= room, end, state.time + attempt.duration),
+            step=state.step + 1,
+            n_gradients=state.n_gradients,
+            status=state.status,
+            inner=_Inner(
+                gradient=frame1.gradient,
+                next_step=attempt.next_step,
+                solver_state=self._in_new_frame(attempt, frame1, loss),
+                controller_state=attempt.controller_state,
+                rejections=jnp.zeros_like(state.inner.rejections),
+                plateau=plateau,
+                path=self._path(state, frame, frame1, attempt),
+            ),
+        )
+        refused = eqx.tree_at(
+            lambda s: (
+                s.inner.next_step,
+                s.inner.controller_state,
+                s.inner.rejections,
+                s.inner.plateau,
+            ),
+            state,
+            (
+                attempt.next_step,
+                attempt.controller_state,
+                state.inner.rejections + 1,
+                plateau,
+            ),
+        )
+        after = jax.tree.map(lambda a, b: jnp.where(keep, a, b), kept, refused)
+        spent = state.n_gradients + attempt.n_gradients + 1
+        return _judged(eqx.tree_at(lambda s: s.n_gradients, after, spent))
+
+    def at(self, loss, state, time):
+        path, time = state.inner.path, jnp.minimum(time, state.time)
+        theta = path.growth.theta_at(time - path.start, self.depth)
+        sides = _hermite(path, theta / path.growth.span)
+        logs = path.growth.logs_at(theta, self.depth) + sides.change
+        factors = graded_svd(sides.left, logs, sides.right)
+        value, frame = self._frame(loss, *factors)
+        size = jnp.sqrt(squared_gradient_norm(frame, self.depth))
+        inside = (path.start < time) & (time < state.time)
+        ended = (state.factors, state.train_loss, state.gradient_norm, time)
+        chosen = jax.tree.map(
+            lambda a, b: jnp.where(inside, a, b), (factors, value, size, time), ended
+        )
+        return eqx.tree_at(
+            lambda s: (s.factors, s.train_loss, s.gradient_norm, s.time), state, chosen
+        )
+
+    def _ordinary(self, loss, frame: Frame, inner: _Inner, room) -> _Attempt:
+        """A step of the solver."""
+        terms, sides = self._terms(loss), at_rest(frame)
+        start, length = jnp.zeros(()), jnp.minimum(inner.next_step, room)
+        candidate, error, _, solver_state, _ = self.solver.step(
+            terms, start, length, sides, frame.logs, inner.solver_state, False
+        )
+        keep, t0, t1, _, controller_state, _ = self._controller.adapt_step_size(
+            start,
+            length,
+            sides,
+            candidate,
+            None,
+            jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error),
+            self._order(terms),
+            inner.controller_state,
+        )
+        return _Attempt(
+            sides=candidate,
+            growth=Growth.none(frame.logs, length),
+            duration=length,
+            keep=keep,
+            next_step=t1 - t0,
+            solver_state=solver_state,
+            controller_state=controller_state,
+            plateau=inner.plateau.passed_by(),
+            n_gradients=self._spent_by_attempt(inner.solver_state, solver_state),
+        )
+
+    def _over_plateau(self, frame: Frame, inner: _Inner, room) -> _Attempt:
+        """A step of the escape with the gradient as it is."""
+        step: PlateauStep = inner.plateau.step(frame, self.depth, self.rtol, room)
+        return _Attempt(
+            sides=step.sides,
+            growth=step.growth,
+            duration=step.duration,
+            keep=step.keep,
+            # No longer than before the plateau: the large modes are as stiff as they were.
+            next_step=jnp.minimum(step.next_ordinary_step, inner.next_step),
+            solver_state=inner.solver_state,
+            controller_state=inner.controller_state,
+            plateau=step.plateau,
+            n_gradients=jnp.zeros((), int),
+        )
+
+    def _terms(self, loss) -> diffrax.ODETerm:
+        gradient = self._matrix_gradient(loss)
+
+        def field(t, sides, logs):
+            def of_sides(sides):
+                u, s, v = graded_svd(sides.left, logs + sides.change, sides.right)
+                frame = Frame(u, s, v, gradient((u * jnp.exp(s)[None, :]) @ v.T))
+                return slope_of(generator(frame, self.depth), frame, sides)
+
+            return by_differences(of_sides, sides)
+
+        return diffrax.ODETerm(field)
+
+    def _matrix_gradient(self, loss):
+        matrix_loss = loss.of(DeepLinear(1))
+        return lambda matrix: matrix_loss.gradient((matrix,))[0]
+
+    def _frame(self, loss, left, logs, right) -> tuple[Array, Frame]:
+        matrix = (left * jnp.exp(logs)[None, :]) @ right.T
+        value, (gradient,) = loss.of(DeepLinear(1)).value_and_gradient((matrix,))
+        return value, Frame(left, logs, right, gradient)
+
+    @property
+    def _controller(self) -> diffrax.PIDController:
+        return diffrax.PIDController(rtol=self.rtol, atol=self.rtol, norm=error_of_modes)
+
+    def _order(self, terms) -> Any:
+        return self.solver.error_order(terms)
+
+    def _in_new_frame(self, attempt: _Attempt, frame: Frame, loss):
+        """The solver's state with its vectors as they are in the new frame."""
+        sides = at_rest(frame)
+        solver_state = attempt.solver_state
+        if not isinstance(solver_state, RKCState | RosenbrockState):
+            start, terms = jnp.zeros(()), self._terms(loss)
+            return self.solver.init(terms, start, attempt.next_step, sides, frame.logs)
+        slope = slope_of(generator(frame, self.depth), frame, sides)
+        solver_state = eqx.tree_at(lambda s: s.slope, solver_state, slope)
+        if isinstance(solver_state, RosenbrockState):
+            return solver_state
+        vector = _in_frame(solver_state.vector, attempt.sides, frame)
+        return eqx.tree_at(lambda s: s.vector, solver_state, vector)
+
+    def _path(self, state: State, frame: Frame, frame1: Frame, attempt: _Attempt):
+        if state.inner.path is None:
+            return None
+        first, last = attempt.growth.slopes(frame, frame1, attempt.sides, self.depth)
+        return _Path(
+            start=state.time,
+            sides=(at_rest(frame), attempt.sides),
+            slopes=(first, last),
+            growth=attempt.growth,
+        )
+
+    def _spent_at_start(self, solver_state):
+        return getattr(solver_state, "n_evaluations", 1)
+
+    def _spent_by_attempt(self, before, after):
+        if isinstance(before, RKCState | RosenbrockState):
+            return after.n_evaluations - before.n_evaluations
+        tableau: Any = getattr(self.solver, "tableau", None)
+        return jnp.asarray(0 if tableau is None else tableau.num_stages)
+
+
+def _no_path(frame: Frame) -> _Path:
+    sides, one = at_rest(frame), jnp.ones(())
+    still = jax.tree.map(jnp.zeros_like, sides)
+    return _Path(jnp.zeros(()), (sides, sides), (still, still), Growth.none(frame.logs, one))
+
+
+def _in_frame(vector: Sides, old: Sides, frame: Frame) -> Sides:
+    """A direction of the old sides as one of the new, of unit length."""
+    moved = Sides(
+        _solved(frame.left.T @ old.left, vector.left),
+        _solved(frame.right.T @ old.right, vector.right),
+        vector.change,
+    )
+    size = norm(moved)
+    return Sides(*(leaf / jnp.where(size > 0, size, 1) for leaf in moved))
+
+
+def _solved(mixing: Array, vector: Array) -> Array:
+    """``vector mixing^(-1)``."""
+    return jnp.linalg.solve(mixing.T, vector.T).T
+
+
+def _hermite(path: _Path, x) -> Sides:
+    """Sides at a share of the way."""
+
+    def between(a, b, fa, fb):
+        return (
+            (1 + 2 * x) * (1 - x) ** 2 * a
+            + x * (1 - x) ** 2 * fa
+            + x**2 * (3 - 2 * x) * b
+            - x**2 * (1 - x) * fb
+        )
+
+    return jax.tree.map(between, *path.sides, *path.slopes)
+
+
+def _judged(state: State) -> State:
+    inner = state.inner
+    stuck = (inner.rejections >= _REJECTIONS_ALLOWED) | ~(inner.next_step > 0)
+    status = jnp.where(stuck, Status.STALLED.code, state.status)
+    status = jnp.where(jnp.isfinite(state.train_loss), status, Status.DIVERGED.code)
+    return eqx.tree_at(lambda s: s.status, state, status)

@@ -1,0 +1,88 @@
+"""A matrix as singular vectors and logarithms of singular values."""
+
+from collections.abc import Sequence
+from operator import index
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from factorflow._errors import InputError
+from factorflow.factorizations._abstract import AbstractFactorization, Shape
+
+
+class LogSVD(AbstractFactorization):
+    """The matrix as ``W = U diag(exp s) V^T``: singular vectors and logarithms of singular values.
+
+    The factors are ``(U, s, V)`` of shapes ``(m, k)``, ``(k,)`` and ``(n, k)``. However small a
+    singular value, it keeps its full relative accuracy: the rank stays `k` and the sign of a
+    determinant stays what it is, where the entries of `W` would hold nothing but rounding.
+    :class:`EndToEndFlow` is the dynamics that moves it.
+
+    Parameters
+    ----------
+    rank
+        Number `k` of singular values that are kept; by default all ``min(m, n)``. A balanced
+        network of hidden widths `k` has this rank for ever.
+
+    Raises
+    ------
+    InputError
+        If the rank is no whole number of 1 or more.
+    """
+
+    rank: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.rank is not None and _whole(self.rank) < 1:
+            raise InputError(f"rank must be 1 or more; got {self.rank!r}.")
+
+    def shapes(self, shape: Shape) -> list[tuple[int, ...]]:
+        m, n = shape
+        k = self.width(shape)
+        return [(m, k), (k,), (n, k)]
+
+    def width(self, shape: Shape) -> int:
+        return min(shape) if self.rank is None else min(*shape, self.rank)
+
+    def matrix(self, factors: Sequence[jax.Array]) -> jax.Array:
+        left, log_values, right = factors
+        return (left * jnp.exp(log_values)[None, :]) @ right.T
+
+    def halves(self, factors: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        raise InputError("LogSVD has no halves; take its matrix instead.")
+
+    def singular_values(self, factors: Sequence[jax.Array]) -> jax.Array:
+        return jnp.exp(jnp.sort(factors[1])[::-1])
+
+    def determinant_sign(self, factors: Sequence[jax.Array]) -> jax.Array:
+        """Sign of the determinant of a square matrix of full rank, exact at any size of it."""
+        left, _, right = factors
+        if not left.shape[0] == left.shape[1] == right.shape[0]:
+            raise InputError("The sign of a determinant needs a square matrix and its full rank.")
+        return jnp.linalg.slogdet(left)[0] * jnp.linalg.slogdet(right)[0]
+
+    def layer_shapes(self, shape: Shape) -> list[tuple[int, ...]]:
+        return [tuple(shape)]
+
+    def from_layers(self, layers: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        return self.from_matrix(layers[0])
+
+    def from_matrix(self, matrix: np.ndarray) -> tuple[np.ndarray, ...]:
+        matrix = np.asarray(matrix, float)
+        k = self.width(matrix.shape)
+        left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        if not values[k - 1] > 0:
+            raise InputError(
+                f"The matrix has rank {np.count_nonzero(values)}, which no flow of LogSVD raises; "
+                f"write LogSVD(rank=...) with that rank or less instead of {k}."
+            )
+        return left[:, :k], np.log(values[:k]), right[:k].T
+
+
+def _whole(rank: int) -> int:
+    try:
+        return index(rank)
+    except TypeError:
+        raise InputError(f"rank must be a whole number of 1 or more; got {rank!r}.") from None
