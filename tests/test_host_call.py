@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from factorflow._x64 import double_precision
 from factorflow._host_call import register
+from factorflow._x64 import double_precision
 
 
 def test_arrays_of_every_kind_pass_through():

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorflow import Balanced, DeepLinear, Gaussian, Identity, InputError, Orthogonal
+from factorflow import (
+    Balanced,
+    Completion,
+    DeepLinear,
+    Gaussian,
+    Identity,
+    InputError,
+    LogSVD,
+    Orthogonal,
+    StartAt,
+    solve,
+)
 
 # An initializer is entered here.
 RANDOM = [Gaussian, Balanced, Orthogonal]
@@ -203,3 +214,53 @@ def test_identity_is_a_multiple_of_the_identity(scale_of):
     expected = np.zeros((4, 6))
     expected[:3, :3] = layer**3 * np.eye(3)
     np.testing.assert_allclose(product(factors), expected, rtol=1e-14)
+
+
+@all_initializers
+@scales_of
+@given(shape=dimensions, seed=seeds)
+def test_logarithms_start_at_the_matrix_of_one_layer(make, scale_of, shape, seed):
+    layer = make(0.1, scale_of)(DeepLinear(1), shape, seed)[0]
+    left, logs, right = make(0.1, scale_of)(LogSVD(), shape, seed)
+    np.testing.assert_allclose((left * np.exp(logs)) @ right.T, layer, atol=1e-15)
+    left, logs, right = make(0.1, scale_of)(LogSVD(1), shape, seed)
+    assert (left.shape, logs.shape, right.shape) == ((shape[0], 1), (1,), (shape[1], 1))
+    np.testing.assert_allclose(np.exp(logs[0]), np.linalg.norm(layer, 2), rtol=1e-12)
+
+
+@given(shape=dimensions, widths=hidden, seed=seeds)
+def test_a_start_at_a_matrix_is_balanced_and_near_it(shape, widths, seed):
+    matrix = np.random.default_rng(seed).normal(size=shape)
+    network = DeepLinear(len(widths) + 1, widths)
+    factors = StartAt(matrix)(network, shape, 0)
+    assert [factor.shape for factor in factors] == network.shapes(shape)
+    for before, after in pairwise(factors):
+        assert np.abs(after.T @ after - before @ before.T).max() <= 1e-12 * np.abs(matrix).max()
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    k = network.width(shape)
+    best = (left[:, :k] * values[:k]) @ right[:k]
+    np.testing.assert_allclose(product(factors), best, atol=1e-12)
+
+
+def test_a_start_at_a_matrix_keeps_its_own_copy():
+    matrix = np.eye(3)
+    start = StartAt(matrix)
+    matrix[:] = 7
+    np.testing.assert_array_equal(start(DeepLinear(1), (3, 3), 5)[0], np.eye(3))
+
+
+def test_a_start_at_nested_lists():
+    factors = StartAt([[1, 2], [3, 4]])(DeepLinear(1), (2, 2), 0)
+    np.testing.assert_array_equal(factors[0], [[1.0, 2.0], [3.0, 4.0]])
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((2, 2)), np.ones(3), [[np.nan, 1.0]], [[np.inf]], 1.0])
+def test_a_matrix_that_no_run_starts_at(matrix):
+    with pytest.raises(InputError, match="StartAt needs a finite matrix that is not zero"):
+        StartAt(matrix)
+
+
+def test_a_start_at_a_matrix_of_another_shape():
+    problem = Completion.from_array(np.eye(3))
+    with pytest.raises(InputError, match=r"shape \(2, 3\), the problem is of shape \(3, 3\)"):
+        solve(problem, DeepLinear(2), init=StartAt(np.ones((2, 3))))

@@ -39,7 +39,9 @@ class EndToEndFlow(AbstractDynamics):
     Notes
     -----
     The matrix may be written in two ways. As ``DeepLinear(1)``, one singular value decomposition
-    for each gradient, for depths of 1 and more. As ``LogSVD()``, for depths of 2 and more: the
+    for each gradient, for depths of 1 and more; a start of low rank keeps it to the tolerance only,
+    and what the steps leave of the other modes grows as they do. As ``LogSVD()``, for depths of 2
+    and more: the
     flow then is ``dW/dt = A W + W B`` with bounded `A` and `B`, every step multiplies the matrix
     from both sides, and so keeps the rank and the sign of the determinant exactly, at singular
     values of any size. A start of scale 1e-100 takes about as long as one of 1e-4.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from factorflow.factorizations import growth_power, spectral_factor
 
@@ -23,7 +24,9 @@ class Frame(NamedTuple):
         return self.left.T @ self.gradient @ self.right
 
 
-def generator(frame: Frame, depth: float, clock=0.0, chosen=True) -> tuple[Array, Array]:
+def generator(
+    frame: Frame, depth: float, clock: ArrayLike = 0.0, chosen: ArrayLike = True
+) -> tuple[Array, Array]:
     """``(A U, B^T V)`` with ``dW/dt = A W + W B``, times ``exp(-clock)``.
 
     With ``g = U^T G V``, the larger ``M`` of two singular values, their ratio ``q <= 1`` and the
@@ -68,7 +71,9 @@ def at_rest(frame: Frame) -> Sides:
     return Sides(frame.left, frame.right, jnp.zeros_like(frame.logs))
 
 
-def slope_of(moved: tuple[Array, Array], frame: Frame, sides: Sides, speeds=0.0) -> Sides:
+def slope_of(
+    moved: tuple[Array, Array], frame: Frame, sides: Sides, speeds: ArrayLike = 0.0
+) -> Sides:
     """How the sides move, from ``(A U, B^T V)`` at the same `W`.
 
     Columns of `P` and `Q` keep their length, so that no step can turn one over: all growth goes

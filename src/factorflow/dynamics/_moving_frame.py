@@ -19,7 +19,7 @@ from factorflow.dynamics._generator import (
     slope_of,
     squared_gradient_norm,
 )
-from factorflow.dynamics._plateau import Growth, Plateau, PlateauStep
+from factorflow.dynamics._plateau import Growth, Plateau
 from factorflow.dynamics._rkc import RKC, RKCState
 from factorflow.dynamics._rosenbrock import RosenbrockState
 from factorflow.dynamics._tree import norm
@@ -98,7 +98,7 @@ class MovingFrameFlow(AbstractDynamics):
             status=zero + Status.RUNNING.code,
             inner=_Inner(
                 gradient=frame.gradient,
-                next_step=next_step,
+                next_step=jnp.asarray(next_step),
                 solver_state=solver_state,
                 controller_state=controller_state,
                 rejections=zero,
@@ -109,7 +109,8 @@ class MovingFrameFlow(AbstractDynamics):
         return _judged(state)
 
     def step(self, loss, state, end):
-        frame = Frame(*state.factors, state.inner.gradient)
+        left, logs, right = state.factors
+        frame = Frame(left, logs, right, state.inner.gradient)
         room = end - state.time
         if self.skip_plateaus and growth_power(self.depth) > 0:
             ready = state.inner.plateau.ready(frame, self.depth, self.rtol)
@@ -199,8 +200,8 @@ class MovingFrameFlow(AbstractDynamics):
             sides=candidate,
             growth=Growth.none(frame.logs, length),
             duration=length,
-            keep=keep,
-            next_step=t1 - t0,
+            keep=jnp.asarray(keep),
+            next_step=jnp.asarray(t1 - t0),
             solver_state=solver_state,
             controller_state=controller_state,
             plateau=inner.plateau.passed_by(),
@@ -209,14 +210,19 @@ class MovingFrameFlow(AbstractDynamics):
 
     def _over_plateau(self, frame: Frame, inner: _Inner, room) -> _Attempt:
         """A step of the escape with the gradient as it is."""
-        step: PlateauStep = inner.plateau.step(frame, self.depth, self.rtol, room)
+        # A leap has no path to look at on the way.
+        step = inner.plateau.step(frame, self.depth, self.rtol, room, leaps=inner.path is None)
         return _Attempt(
             sides=step.sides,
             growth=step.growth,
             duration=step.duration,
             keep=step.keep,
-            # No longer than before the plateau: the large modes are as stiff as they were.
-            next_step=jnp.minimum(step.next_ordinary_step, inner.next_step),
+            # With large modes no longer than before: they are as stiff as they were.
+            next_step=jnp.where(
+                inner.plateau.is_small(frame).all(),
+                step.next_ordinary_step,
+                jnp.minimum(step.next_ordinary_step, inner.next_step),
+            ),
             solver_state=inner.solver_state,
             controller_state=inner.controller_state,
             plateau=step.plateau,

@@ -1,6 +1,7 @@
 """Steps over a plateau: the closed-form escape of modes too small to change the gradient."""
 
 from collections.abc import Callable
+from math import isfinite
 
 import diffrax
 import equinox as eqx
@@ -18,11 +19,13 @@ from factorflow.dynamics._generator import (
     rates,
     slope_of,
 )
+from factorflow.dynamics._leap import leap
 from factorflow.factorizations import graded_svd, growth_power
 
-_STILL = 1e-3  # share of rtol: how fast, against the first fit, the large modes may still move
+_STILL = 1e-2  # share of rtol: how fast, against the first fit, the large modes may still move
 _LENIENCE = 30.0  # factor on that once on a plateau, so that steps of two kinds do not alternate
 _GROWS = 0.02  # share of the growth that the small modes would have, were they aligned
+_STEADY = 0.1  # share of that gradient by which it may change in a step before
 _ROOM = 0.5  # e-folds below the cap that a step needs
 _MOST = 25.0  # e-folds of a step
 _FIRST = 2.0
@@ -113,6 +116,7 @@ class Plateau(eqx.Module):
     pace: Array  # how fast modes of the natural size move under the gradient at the start
     efolds: Array  # of the next step
     tried: Array  # whether the attempt at hand is one over a plateau
+    steady: Array  # whether the last step left the gradient among the small modes as it was
 
     @classmethod
     def init(
@@ -127,8 +131,8 @@ class Plateau(eqx.Module):
         size = jnp.log(top) - jnp.log(bend)
         power = growth_power(depth)
         pace = growth_coefficient(depth) * top * jnp.exp(power * jnp.nan_to_num(size))
-        nobody = jnp.asarray(False)
-        return cls(size + jnp.log(rtol), pace, jnp.asarray(_FIRST), nobody)
+        first, no, yes = jnp.asarray(_FIRST, float), jnp.asarray(False), jnp.asarray(True)
+        return cls(size + jnp.log(rtol), pace, first, no, yes)
 
     def ready(self, frame: Frame, depth: float, rtol: float) -> Array:
         """Whether a small mode grows and has room to, while the modes that are not small rest."""
@@ -140,43 +144,74 @@ class Plateau(eqx.Module):
         bound = jnp.maximum(rtol * speed, _STILL * rtol * self.pace)
         still = drift <= bound * jnp.where(self.tried, _LENIENCE, 1.0)
         grows = self.growth(frame, depth).lead_rate > _GROWS * growth_coefficient(depth) * strength
-        return small.any() & (room >= _ROOM) & still & grows
+        return small.any() & (room >= _ROOM) & still & self.steady & grows
 
-    def step(self, frame: Frame, depth: float, rtol: float, time_left) -> PlateauStep:
+    def step(
+        self, frame: Frame, depth: float, rtol: float, time_left: Array, leaps: bool
+    ) -> PlateauStep:
+        """A step, in the clock of the leading mode or, with ``leaps``, to the end where it can."""
         small, top = self._small(frame)
-        efolds = jnp.minimum(self.efolds, self.cap - top)
-        growth = self._spanned(self.growth(frame, depth), frame, depth, efolds, time_left)
-        sides, error = self._solved(frame, growth, depth, small)
-        excess = error_of_modes(jax.tree.map(lambda e, y: e / (rtol * (1 + abs(y))), error, sides))
+        room = self.cap - top
+        efolds = jnp.minimum(self.efolds, room)
+
+        def along() -> tuple[Sides, Growth, Array]:
+            growth = self._spanned(self.growth(frame, depth), frame, depth, efolds, time_left)
+            sides, error = self._solved(frame, growth, depth, small)
+            scaled = jax.tree.map(lambda e, y: e / (rtol * (1 + abs(y))), error, sides)
+            return sides, growth, error_of_modes(scaled)
+
+        def over() -> tuple[Sides, Growth, Array]:
+            sides, duration = leap(frame, small, depth, room, time_left)
+            return sides, Growth.none(frame.logs, duration), jnp.zeros(())
+
+        if leaps and isfinite(depth):
+            alone = self._alone(frame, depth, rtol)
+            sides, growth, excess = jax.lax.cond(alone, over, along)
+        else:
+            sides, growth, excess = along()
         excess = jnp.where(jnp.isfinite(excess), excess, jnp.inf)
         factor = jnp.clip(0.9 * jnp.maximum(excess, 1e-10) ** (-1 / _ORDER), 0.2, 5.0)
         following = jnp.minimum(efolds * factor, _MOST)
-        end_speed = jnp.exp(-growth.clock(growth.span, depth)) / (
-            growth_coefficient(depth) * jnp.max(jnp.abs(frame.core))
-        )
-        plateau = Plateau(self.cap, self.pace, following, jnp.asarray(True))
-        return PlateauStep(
-            sides, growth, growth.duration(depth), excess <= 1, 0.1 * end_speed, plateau
-        )
+        end = jnp.exp(-growth_power(depth) * (growth.logs_at_end(depth) + sides.change))
+        slowest = jnp.min(jnp.where(small, end, jnp.inf))
+        ordinary = 0.1 * slowest / (growth_coefficient(depth) * jnp.max(jnp.abs(frame.core)))
+        plateau = Plateau(self.cap, self.pace, following, jnp.asarray(True), self.steady)
+        duration = growth.duration(depth)
+        return PlateauStep(sides, growth, duration, excess <= 1, ordinary, plateau)
+
+    def _alone(self, frame: Frame, depth: float, rtol: float) -> Array:
+        """Whether the largest small mode is so far above the next that it moves as if alone."""
+        small, top = self._small(frame)
+        others = small & (jnp.arange(small.size) > jnp.argmax(small))
+        second = jnp.max(jnp.where(others, frame.logs, -jnp.inf))
+        return jnp.exp(min(growth_power(depth), 2 / depth) * (second - top)) <= rtol
 
     def passed_by(self) -> "Plateau":
         """The same when an ordinary step is taken."""
-        return Plateau(self.cap, self.pace, jnp.asarray(_FIRST), jnp.asarray(False))
+        first, no = jnp.asarray(_FIRST, float), jnp.asarray(False)
+        return Plateau(self.cap, self.pace, first, no, self.steady)
 
     def judge(self, keep, before: Frame, after: Frame, rtol: float) -> tuple[Array, "Plateau"]:
         """Whether the gradient was constant enough; if not, the cap falls."""
         small, _ = self._small(before)
         change = after.left.T @ (after.gradient - before.gradient) @ after.right
         pairs = small[:, None] & small[None, :]
-        largest = jnp.max(jnp.where(pairs, jnp.abs(change), 0.0))
-        constant = largest <= rtol * self._strength(before, small)
+        share = jnp.max(jnp.where(pairs, jnp.abs(change), 0.0)) / self._strength(before, small)
+        failed = self.tried & keep & ~(share <= rtol)
         top = jnp.max(jnp.where(small, after.logs, -jnp.inf))
-        fallen = jnp.where(self.tried & keep & ~constant, top - jnp.log(2.0), self.cap)
-        judged = Plateau(jnp.minimum(fallen, self.cap), self.pace, self.efolds, self.tried)
-        return keep & (constant | ~self.tried), judged
+        # The change grows in proportion to the mode.
+        fallen = top - jnp.log(2.0) - jnp.log(jnp.maximum(share / rtol, 1.0))
+        cap = jnp.where(failed, jnp.minimum(fallen, self.cap), self.cap)
+        steady = jnp.where(keep, share <= _STEADY, self.steady)
+        judged = Plateau(cap, self.pace, self.efolds, self.tried, steady)
+        return keep & ~failed, judged
+
+    def is_small(self, frame: Frame) -> Array:
+        """Which modes are too small to change the gradient, ``(k,)`` booleans."""
+        return frame.logs < self.cap
 
     def _small(self, frame: Frame) -> tuple[Array, Array]:
-        small = frame.logs < self.cap
+        small = self.is_small(frame)
         return small, jnp.max(jnp.where(small, frame.logs, -jnp.inf))
 
     def _strength(self, frame: Frame, small) -> Array:

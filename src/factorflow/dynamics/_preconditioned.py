@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
+from factorflow.dynamics._by_differences import by_differences
 from factorflow.factorizations import preconditioner_eigenvalues
 from factorflow.problems import AbstractLoss
 
@@ -29,6 +30,10 @@ class PreconditionedLoss(AbstractLoss):
     def value_and_gradient(self, factors):
         value, (gradient,) = self.loss.value_and_gradient(factors)
         return value, (preconditioned(factors[0], gradient, self.depth),)
+
+    def gradient(self, factors):
+        # For implicit solvers: a singular value decomposition in full has no derivative.
+        return by_differences(lambda given: self.value_and_gradient(given)[1], tuple(factors))
 
 
 def preconditioned(matrix: Array, gradient: Array, depth: float) -> Array:

@@ -63,7 +63,7 @@ class Rosenbrock(diffrax.AbstractAdaptiveSolver[RosenbrockState]):
         return RosenbrockState(terms.vf(t0, y0, args), jnp.asarray(1))
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        h = t1 - t0
+        h = jnp.asarray(t1 - t0)
         y, as_tree = ravel_pytree(y0)
 
         def field(flat: Array) -> Array:

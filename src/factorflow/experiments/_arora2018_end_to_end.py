@@ -214,11 +214,12 @@ def _draw(found: xr.DataArray, dim: str, across: str, up: str, ax: Axes) -> None
 
 _CAPTION = (
     "Left, relative distance from the flow on the layers along the path, medians and quartiles "
-    f"over depths and instances; the descent has the learning rate {_RATES[-1]:g}. Right, the largest distance along the path against the "
+    f"over depths and instances; the descent has the learning rate {_RATES[-1]:g}. Right, the "
+    "largest distance along the path against the "
     "learning rate: of descent on the layers from their flow, and of the end-to-end rule from "
     "that descent."
 )
-_SOURCE = "Arora, Cohen, Hazan 2018, Theorem 1 and Figure 1"
+_SOURCE = "Arora, Cohen, Hazan 2018, theorem on end-to-end dynamics"
 
 CLAIM = Claim(
     id="arora2018.end-to-end",
@@ -226,7 +227,7 @@ CLAIM = Claim(
     statement="From a balanced start the product of the layers follows a closed flow of its own, "
     "whatever the hidden widths; descent on the layers follows the end-to-end update rule up to "
     "its learning rate.",
-    source="Arora, Cohen, Hazan 2018 (arXiv:1802.06509), Theorem 1",
+    source="Arora, Cohen, Hazan 2018 (arXiv:1802.06509), theorem on end-to-end dynamics",
     published=tuple(
         Published(
             f"depth {depth}: {name}, largest relative distance from the flow on the layers",

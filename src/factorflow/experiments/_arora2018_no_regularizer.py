@@ -1,6 +1,6 @@
 """Arora, Cohen and Hazan 2018: no regularizer acts as depth does, shown by circulation and curl."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from factorflow._random import stream
@@ -17,7 +18,7 @@ from factorflow.experiments._claim import Claim, Size
 from factorflow.experiments._comparison import panels
 from factorflow.experiments._judgement import Check, Finding, Measured, Published
 from factorflow.experiments._tabulate import of_kind
-from factorflow.plots import plot_agreement, plot_recovery
+from factorflow.plots import plot_recovery
 from factorflow.problems import Regression
 from factorflow.report import Table
 from factorflow.theory import (
@@ -277,19 +278,11 @@ def _curl_name(depth: str) -> str:
 def _figure(linear: dict, drawn: dict) -> Figure:
     figure, (closed, near, turning) = panels(3, width=4.6, height=4.2)
     seeds = sorted({case.instance for case in linear})
-    sides = {
-        name: xr.DataArray(
-            [
-                [np.array(_relative(linear[LinearLossCase(d, s)], name)) for s in seeds]
-                for d in _DEPTHS
-            ],
-            dims=("depth", "instance", "radii"),
-            coords={"depth": list(map(float, _DEPTHS))},
-        )
-        for name in ("closed", "quadrature")
+    around = {
+        name: lambda d, s, key=key: _relative(linear[LinearLossCase(d, s)], key)[0]
+        for name, key in (("closed form", "closed"), ("quadrature", "quadrature"))
     }
-    labels = ("Circulation, closed form", "Circulation, quadrature")
-    plot_agreement(sides["closed"], sides["quadrature"], closed, labels=labels, by="depth")
+    _draw_over_depth(around, seeds, "Relative circulation, linear loss", closed)
     shown = [depth for depth in _DEPTHS if float(depth) >= _LOWEST]
     ratios = [
         [np.divide(*(drawn[RegressionLossCase(d, 4, s)][n] for n in ("circulation", "linear")))
@@ -311,17 +304,24 @@ def _figure(linear: dict, drawn: dict) -> Figure:
         "squared loss": lambda d, s: drawn[RegressionLossCase(d, 2, s)]["curl"],
         "fourth power": lambda d, s: drawn[RegressionLossCase(d, 4, s)]["curl"],
     }
-    turned = xr.DataArray(
-        np.array([[[pick(d, s) for s in seeds] for d in _DEPTHS] for pick in curls.values()]),
-        dims=("method", "step", "instance"),
-        coords={"method": list(curls), "step": [1 - 1 / float(d) for d in _DEPTHS]},
-        attrs={"long_name": "Relative curl"},
-        name="curl",
-    )
-    plot_recovery(turned, "curl", turning, x="step")
-    turning.set_xticks([1 - 1 / float(d) for d in _DEPTHS], _DEPTHS)
-    turning.set_xlabel("Depth")
+    _draw_over_depth(curls, seeds, "Relative curl", turning)
     return figure
+
+
+def _draw_over_depth(
+    picks: Mapping[str, Callable[[str, int], float]], seeds: Sequence[int], words: str, ax: Axes
+) -> None:
+    """Lines over ``1 - 1/N``, where infinite depth has a place."""
+    found = xr.DataArray(
+        np.array([[[pick(d, s) for s in seeds] for d in _DEPTHS] for pick in picks.values()]),
+        dims=("method", "step", "instance"),
+        coords={"method": list(picks), "step": [1 - 1 / float(d) for d in _DEPTHS]},
+        attrs={"long_name": words},
+        name="value",
+    )
+    plot_recovery(found, "value", ax, x="step")
+    ax.set_xticks([1 - 1 / float(d) for d in _DEPTHS], _DEPTHS)
+    ax.set_xlabel("Depth")
 
 
 def _relative(run: dict, name: str) -> list[float]:
@@ -335,7 +335,7 @@ _TABLE = (
 )
 _COLUMNS = ("depth", "circulation, linear", "curl, linear", "curl, squared")
 _CAPTION = (
-    "Left, relative circulation for linear losses by quadrature against the closed form. Middle, "
+    "Left, relative circulation for linear losses against depth. Middle, "
     "circulation for fourth powers over that for the linear loss with their gradient at the "
     "origin, the smaller the curve the nearer to 1. Right, relative curl against depth: at depth 2 "
     "a linear loss has none, a curved one has."
@@ -350,7 +350,7 @@ _NOTE = (
     "circulation is negative."
 )
 _REAL_NOTE = "Also for the regression of ethanol concentrations on the gas sensors of the folder."
-_SOURCE = "Arora, Cohen, Hazan 2018, Theorem 2"
+_SOURCE = "Arora, Cohen, Hazan 2018, theorem that no regularizer does it"
 
 CLAIM = Claim(
     id="arora2018.no-regularizer",
@@ -358,7 +358,7 @@ CLAIM = Claim(
     statement="No function of the end-to-end vector has the field along which a deep linear "
     "network with one output descends as its gradient: around a curve near the origin the field "
     "has circulation, for depths of 3 and above.",
-    source="Arora, Cohen, Hazan 2018 (arXiv:1802.06509), Theorem 2",
+    source="Arora, Cohen, Hazan 2018 (arXiv:1802.06509), theorem that no regularizer does it",
     published=tuple(
         Published(_circulation_name(depth), "not zero", _SOURCE)
         for depth in _DEPTHS

@@ -62,7 +62,9 @@ class PairCase(AbstractCase):
     def run_many(cls, cases, finished, progress):
         for case in cases:
             left, right = _vectors(case.instance)
-            problem = Sensing(DenseOperator((left * _STRENGTHS @ right.T)[None]), np.array([_VALUE]))
+            problem = Sensing(
+                DenseOperator((left * _STRENGTHS @ right.T)[None]), np.array([_VALUE])
+            )
             tight = {"solver": diffrax.Dopri8(), "rtol": _RTOL}
             on_layers = case.moved == _LAYERS
             solution = solve(
@@ -121,7 +123,9 @@ def _judge(results: Results) -> Finding:
             runs = of_kind(results, PairCase, depth=depth, moved=moved)
             seeds = sorted({case.instance for case in runs})
             name = f"depth {depth}, {_WORDS[moved]}: largest relative distance from the curve"
-            apart = [max(_apart(c, run) for c, run in runs.items() if c.instance == s) for s in seeds]
+            apart = [
+                max(_apart(c, run) for c, run in runs.items() if c.instance == s) for s in seeds
+            ]
             measured.append(Measured.of(name, apart, seeds))
             checks.append(Check(name, max(apart), "<=", _AGREE))
         last = {c: run["values"][-1, 1] for c, run in runs.items()}
@@ -132,7 +136,9 @@ def _judge(results: Results) -> Finding:
         cap = _relation(depth, _SCALES[0]).cap
         if isfinite(cap):
             over = max(value / _relation(depth, case.scale).cap for case, value in last.items())
-            checks.append(Check(f"depth {depth}: the second value stays below its cap", over, "<", 1))
+            checks.append(
+                Check(f"depth {depth}: the second value stays below its cap", over, "<", 1)
+            )
         rows.append((depth, *map(float, ends[depth]), cap if isfinite(cap) else None))
     checks += _orders(ends)
     aligned = max(run["off"] for run in results.values())

@@ -5,7 +5,9 @@ from difflib import get_close_matches
 
 from factorflow._errors import InputError
 from factorflow.experiments import (
+    _arora2018_end_to_end,
     _arora2018_ethanol,
+    _arora2018_no_regularizer,
     _arora2018_toy,
     _arora2019_depth_order,
     _arora2019_dynamics,
@@ -14,10 +16,20 @@ from factorflow.experiments import (
     _arora2019_recipe,
     _arora2019_regime_map,
     _arora2019_schatten,
+    _arora2019_single_observation,
     _arora2019_slides,
     _arora2019_table1,
+    _arora2019_velocities,
+    _arora2019b_balanced_start,
+    _arora2019b_certificate,
+    _depth_dial,
     _gunasekar2017_commuting,
+    _infinitesimal,
     _optimizers,
+    _razin2020_blow_up,
+    _razin2020_descent,
+    _razin2020_larger,
+    _razin2020_perturbed,
 )
 from factorflow.experiments._claim import Claim
 
@@ -34,9 +46,21 @@ CLAIMS: tuple[Claim, ...] = (
     _arora2019_grids.COMPLETION,
     _arora2019_grids.SENSING,
     _arora2019_regime_map.CLAIM,
+    _arora2019_velocities.CLAIM,
+    _arora2018_end_to_end.CLAIM,
+    _arora2019_single_observation.CLAIM,
+    _arora2018_no_regularizer.CLAIM,
+    _arora2019b_certificate.CLAIM,
+    _arora2019b_balanced_start.CLAIM,
     _arora2018_toy.CLAIM,
     _arora2018_ethanol.CLAIM,
     _optimizers.CLAIM,
+    _depth_dial.CLAIM,
+    _infinitesimal.CLAIM,
+    _razin2020_blow_up.CLAIM,
+    _razin2020_descent.CLAIM,
+    _razin2020_perturbed.CLAIM,
+    _razin2020_larger.CLAIM,
 )
 
 

@@ -1,15 +1,21 @@
 """Runs from a start with a chosen sign of the determinant: the 2x2 problem and larger ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-import diffrax
 import numpy as np
 import xarray as xr
 
 from factorflow._random import stream
-from factorflow.dynamics import EndToEndFlow, GradientDescent, Stop, solve_many
+from factorflow.dynamics import (
+    RKC,
+    EndToEndFlow,
+    GradientDescent,
+    Rosenbrock,
+    Stop,
+    solve_many,
+)
 from factorflow.experiments._case import AbstractCase
 from factorflow.factorizations import DeepLinear, LogSVD
 from factorflow.initializers import StartAt
@@ -22,6 +28,8 @@ from factorflow.theory import (
     unobserved_entry_monitor,
 )
 from factorflow.trajectories import (
+    AbstractSchedule,
+    AtTimes,
     EverySteps,
     Monitor,
     Record,
@@ -33,9 +41,9 @@ from factorflow.trajectories import (
 )
 
 PUBLISHED = (1.0, 1.0, 0.0)
-# Stiffness times time grows as the fourth power of the entry: no explicit method follows it far.
-_SOLVER, _RTOL = diffrax.Kvaerno5(), 1e-3
-_LATEST = 1e15
+_RTOL = 1e-3
+_MOST_STEPS = 5_000_000
+_DENSE = 5  # up to this size a Jacobian is the cheaper way
 _NORM = 1.0  # p of the Schatten norm that is watched
 
 
@@ -59,6 +67,9 @@ class DeterminantFlowCase(AbstractCase):
         ``(z, z', epsilon)`` of the 2x2 problem.
     size
         Above 2 that of the larger problem, whose values are zeros and ones.
+    watched
+        Whether the sign and, from a positive determinant, the bounds of the published 2x2 problem
+        are checked after every step.
     """
 
     kind: ClassVar[str] = "flow from a chosen sign of the determinant"
@@ -71,15 +82,19 @@ class DeterminantFlowCase(AbstractCase):
     instance: int
     values: tuple[float, float, float] = PUBLISHED
     size: int = 2
+    watched: bool = False
 
     @property
     def group(self):
-        return self.depth, self.sign, self.loss, self.values, self.size
+        return self.depth, self.sign, self.loss, self.values, self.size, self.watched
 
     @classmethod
     def run_many(cls, cases, finished, progress):
         first = cases[0]
         problem = problem_of(first.values, first.size)
+        # Stiffness times time grows as the fourth power of the entry: an explicit method does not
+        # follow it far.
+        solver, most = (Rosenbrock(), 40_000) if first.size <= _DENSE else (RKC(), 1_000_000)
 
         def keep(k: int, solution: Solution) -> None:
             finished(cases[k], _recorded(problem, solution), solution.seconds)
@@ -87,13 +102,13 @@ class DeterminantFlowCase(AbstractCase):
         solve_many(
             problem,
             LogSVD(),
-            EndToEndFlow(float(first.depth), solver=_SOLVER, rtol=_RTOL),
-            init=[StartAt(signed_start(case)) for case in cases],
+            EndToEndFlow(float(first.depth), solver=solver, rtol=_RTOL),
+            init=[StartAt(signed_start(case, first.size)) for case in cases],
             seeds=[case.instance for case in cases],
-            stop=Stop(_train_error(problem, first.loss), time=_LATEST, n_gradients=None),
-            record=_record(1),
+            stop=Stop(_train_error(problem, first.loss), n_gradients=most),
+            record=_record(EverySteps(1, 4096)),
             monitors=_monitors(problem, first),
-            how="threads",
+            how="loop",
             progress=progress,
             finished=keep,
             throw=False,
@@ -121,7 +136,6 @@ class DeterminantDescentCase(AbstractCase):
     loss: float
     instance: int
     learning_rate: float
-    size: ClassVar[int] = 2
 
     @property
     def group(self):
@@ -141,15 +155,12 @@ class DeterminantDescentCase(AbstractCase):
             init=[StartAt(signed_start(case)) for case in cases],
             seeds=[case.instance for case in cases],
             stop=Stop(_train_error(problem, first.loss), n_gradients=_MOST_STEPS),
-            record=_record(64),
+            record=_record(_moments(first.learning_rate * problem.n_observed)),
             how="threads",
             progress=progress,
             finished=keep,
             throw=False,
         )
-
-
-_MOST_STEPS = 5_000_000  # as published
 
 
 def problem_of(values: Sequence[float] = PUBLISHED, size: int = 2) -> Completion:
@@ -161,20 +172,36 @@ def problem_of(values: Sequence[float] = PUBLISHED, size: int = 2) -> Completion
     return Completion.from_array(truth, observed)
 
 
-def signed_start(case: DeterminantFlowCase | DeterminantDescentCase) -> np.ndarray:
+class Start(Protocol):
+    """What says where a run starts."""
+
+    @property
+    def sign(self) -> int: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def instance(self) -> int: ...
+
+
+def signed_start(case: Start, size: int = 2) -> np.ndarray:
     """Independent Gaussian entries; a determinant of the other sign is turned by its first row."""
     rng = stream(case.instance, "determinant", "start")
-    matrix = rng.standard_normal((case.size, case.size)) * case.scale / np.sqrt(case.size)
+    matrix = rng.standard_normal((size, size)) * case.scale / np.sqrt(size)
     if np.linalg.slogdet(matrix)[0] != case.sign:
         matrix[0] *= -1
     return matrix
 
 
-def over_loss(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> xr.Dataset:
-    """Named results side by side, over ``run`` and ``record``, for :func:`plot_blow_up`."""
+def over_loss(
+    runs: Iterable[tuple[str, Mapping[str, Any]]], quantity: str, least: float
+) -> xr.Dataset:
+    """Named results side by side, for :func:`plot_blow_up`, where a quantity is ``least`` or more.
+
+    ``rank_less_1`` is the effective rank less 1.
+    """
     runs = list(runs)
     longest = max(len(result["loss"]) for _, result in runs)
-    names = ("loss", "entry", "distance", "effective_rank")
+    names = ("loss", "entry", "distance", "least_value", "effective_rank")
     tables = {name: np.full((len(runs), longest), np.nan) for name in names}
     for i, (_, result) in enumerate(runs):
         for name in names:
@@ -183,11 +210,15 @@ def over_loss(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> xr.Dataset:
         "loss": "Loss, sum of half the squared residuals",
         "entry": "Size of the unobserved entry",
         "distance": "Distance from rank 1",
+        "least_value": "Least singular value",
+        "rank_less_1": "Effective rank less 1",
     }
     found = xr.Dataset(
         {name: (("run", "record"), table) for name, table in tables.items()},
         {"run": [name for name, _ in runs]},
     )
+    found["rank_less_1"] = found["effective_rank"] - 1
+    found = found.where(found[quantity] >= least)
     for name, text in words.items():
         found[name].attrs["long_name"] = text
     return found
@@ -205,21 +236,30 @@ def entry_at(result: Mapping[str, Any], loss: float) -> float:
     return float(np.exp(np.interp(np.log(loss), x, y)))
 
 
-def least_over(result: Mapping[str, Any], bound: np.ndarray) -> float:
-    """The least of ``|w_11| / bound`` where there is a bound; infinite where there never is."""
-    there = np.isfinite(bound) & (bound > 0)
-    return float(np.min(result["entry"][there] / bound[there])) if there.any() else float("inf")
+def least_over(result: Mapping[str, Any], bound: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The least of ``|w_11|`` over its bound by the loss; infinite where there never is one."""
+    least = bound(result["loss"])
+    there = least > 0
+    return float(np.min(result["entry"][there] / least[there], initial=np.inf))
+
+
+def growth_of(result: Mapping[str, Any], decades: float) -> float:
+    """Factor by which ``|w_11|`` changes over the last decades of the loss."""
+    return float(result["entry"][-1] / entry_at(result, result["loss"][-1] * 10**decades))
 
 
 def _train_error(problem: Completion, loss: float) -> float:
     return 2 * loss / problem.n_observed
 
 
-def _record(stride: int) -> Record:
-    return Record(
-        [train_loss(), singular_values(), effective_rank(), determinant_sign(), _entry],
-        schedule=EverySteps(stride, at_most=4096),
-    )
+def _record(schedule: AbstractSchedule) -> Record:
+    seen = [train_loss(), singular_values(), effective_rank(), determinant_sign(), _entry]
+    return Record(seen, schedule=schedule)
+
+
+def _moments(learning_rate: float) -> AtTimes:
+    """Some that are even in the logarithm, since descent slows down so much."""
+    return AtTimes.geometric(100 * learning_rate, _MOST_STEPS * learning_rate, 800)
 
 
 def _entry(snapshot):
@@ -227,7 +267,7 @@ def _entry(snapshot):
 
 
 def _monitors(problem: Completion, case: DeterminantFlowCase) -> list[Monitor]:
-    if case.size > 2 or case.values != PUBLISHED:
+    if not case.watched:
         return []
     kept = determinant_sign_monitor(case.sign)
     if case.sign < 0:
@@ -247,13 +287,16 @@ def _recorded(problem: Completion, solution: Solution) -> dict[str, Any]:
     return {
         "loss": problem.n_observed * seen["train_loss"].values,
         "entry": np.abs(seen["_entry"].values),
+        "entry_sign": float(np.sign(seen["_entry"].values[-1])),
         "distance": np.sqrt(np.sum(spectrum[:, 1:] ** 2, axis=1)),
         "least_value": spectrum[:, -1],
         "effective_rank": seen["effective_rank"].values,
         "sign": seen["determinant_sign"].values,
         "time": seen["time"].values,
+        "step": seen["step"].values,
         "status": solution.status.name,
         "n_steps": solution.n_steps,
+        "n_gradients": solution.n_gradients,
         "monitors": {each.name: each.holds for each in solution.monitors},
         "checked": max((each.n_checked for each in solution.monitors), default=0),
     }

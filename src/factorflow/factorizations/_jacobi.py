@@ -6,7 +6,8 @@ from math import exp, hypot, log, sqrt
 import numba
 import numpy as np
 
-_compiled = functools.partial(numba.njit, nogil=True, cache=True)
+# Reassociation lets sums be vectorized; NaN and infinity keep their meaning.
+_compiled = functools.partial(numba.njit, nogil=True, cache=True, fastmath={"reassoc", "contract"})
 
 _SWEEPS = 60
 _ORTHOGONAL = 4e-16
@@ -23,9 +24,9 @@ def _dot(a, b):
 
 
 @_compiled
-def _rotate(rows, logs, turned, i, j):
+def _rotate(rows, squares, logs, turned, i, j):
     """Make two rows orthogonal; whether they were not yet."""
-    first, second, between = _dot(rows[i], rows[i]), _dot(rows[j], rows[j]), _dot(rows[i], rows[j])
+    first, second, between = squares[i], squares[j], _dot(rows[i], rows[j])
     if abs(between) <= _ORTHOGONAL * sqrt(len(logs) * first * second) or first * second == 0.0:
         return False
     if logs[j] - logs[i] + 0.5 * log(second / first) > 0:  # i is the longer one
@@ -40,6 +41,7 @@ def _rotate(rows, logs, turned, i, j):
         a, b = rows[i, c], rows[j, c]
         rows[i, c] = cosine * (a - tangent * ratio * b)
         rows[j, c] = cosine * (slope * a + b)
+    squares[i], squares[j] = _dot(rows[i], rows[i]), _dot(rows[j], rows[j])
     for c in range(turned.shape[1]):
         a, b = turned[i, c], turned[j, c]
         turned[i, c] = cosine * (a - tangent * b)
@@ -59,11 +61,14 @@ def orthogonalize(rows, logs, turned):
     accuracy where the rows are well conditioned (Demmel and Veselic 1992).
     """
     k = len(logs)
+    squares = np.empty(k)
+    for i in range(k):
+        squares[i] = _dot(rows[i], rows[i])
     for _ in range(_SWEEPS):
         done = True
         for i in range(k - 1):
             for j in range(i + 1, k):
-                if _rotate(rows, logs, turned, i, j):
+                if _rotate(rows, squares, logs, turned, i, j):
                     done = False
         if done:
             break

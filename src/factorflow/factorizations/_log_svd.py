@@ -24,7 +24,8 @@ class LogSVD(AbstractFactorization):
     ----------
     rank
         Number `k` of singular values that are kept; by default all ``min(m, n)``. A balanced
-        network of hidden widths `k` has this rank for ever.
+        network of hidden widths `k` has this rank for ever. Of a matrix that is of lower rank but
+        for rounding, name the rank: singular values of 1e-17 count as they are.
 
     Raises
     ------

@@ -123,7 +123,7 @@ class Identity(AbstractInitializer):
     def __call__(self, factorization, shape, seed):
         shapes = factorization.layer_shapes(shape)
         size = _layer_scale(self, len(shapes))
-        return factorization.from_layers([size * np.eye(*each) for each in shapes])
+        return factorization.from_layers([size * np.eye(each[0], each[1]) for each in shapes])
 
 
 class Orthogonal(AbstractInitializer):

@@ -1,5 +1,6 @@
 """Pictures of a run or of many: matplotlib functions ``plot_x(data, ax=None) -> Axes``."""
 
+from factorflow.plots._against_depth import plot_against_depth
 from factorflow.plots._against_scale import plot_against_scale
 from factorflow.plots._agreement import plot_agreement
 from factorflow.plots._alignment import plot_alignment
@@ -22,6 +23,7 @@ from factorflow.plots._spectrum import plot_spectrum
 
 __all__ = [
     "color_range",
+    "plot_against_depth",
     "plot_against_scale",
     "plot_agreement",
     "plot_alignment",

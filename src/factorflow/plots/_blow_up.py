@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 
 from factorflow._errors import InputError
 from factorflow.plots._instances import quantity_of, words_for
-from factorflow.plots._style import COLORS, MANY_DASHES, calm, draw, legend, new_axes
+from factorflow.plots._style import COLORS, MANY_DASHES, calm, draw, legend_over, new_axes
 
-_BOUND = "#4d4d4d"
+_BOUND = "#8c8c8c"
 _BOUND_DASHES = ((0, (5, 2, 1, 2)), (0, (1, 2)), (0, (6, 3)))
 _POINTS = 400
 _DIMS = ("run", "record")
@@ -40,7 +40,7 @@ def plot_blow_up(
         Axes to draw in; by default those of a new figure.
     bounds
         For each name a function of an array of losses. It is drawn in gray over the losses of the
-        runs, where it is positive and finite.
+        runs, where it is finite and not below what is drawn of them.
 
     Raises
     ------
@@ -53,20 +53,23 @@ def plot_blow_up(
     """
     losses = quantity_of(runs, "loss", _DIMS).astype(float)
     found = quantity_of(runs, quantity, _DIMS).astype(float)
-    shown = (losses.values > 0) & np.isfinite(losses.values)
+    shown = (losses.values > 0) & (found.values > 0) & np.isfinite(losses.values + found.values)
     if not shown.any():
-        raise InputError("plot_blow_up needs a loss above zero; the runs have none.")
+        raise InputError(
+            f"plot_blow_up draws where the loss and {quantity!r} are positive; they never are."
+        )
     ax = calm(new_axes(ax))
     ax.set(xscale="log", yscale="log")
     names = [str(name) for name in found["run"].values] if "run" in found.coords else None
     lines = _draw_runs(ax, losses.values, found.values, names)
-    reach = losses.values[shown]
-    lines += _draw_bounds(ax, np.geomspace(reach.min(), reach.max(), _POINTS), bounds or {})
+    reach = np.geomspace(losses.values[shown].min(), losses.values[shown].max(), _POINTS)
+    lines += _draw_bounds(ax, reach, np.min(found.values[shown]), bounds or {})
     ax.xaxis.set_inverted(True)
     ax.set_xlabel(words_for("loss", losses))
     ax.set_ylabel(words_for(quantity, found))
-    if any(not line.get_label().startswith("_") for line in lines):
-        legend(ax, handles=[line for line in lines if not line.get_label().startswith("_")])
+    named = [line for line in lines if not str(line.get_label()).startswith("_")]
+    if named:
+        legend_over(ax, named, columns=2)
     return ax
 
 
@@ -90,12 +93,14 @@ def _draw_runs(
     return lines
 
 
-def _draw_bounds(ax: Axes, losses: np.ndarray, bounds: Mapping[str, Bound]) -> list[Line2D]:
+def _draw_bounds(
+    ax: Axes, losses: np.ndarray, least: float, bounds: Mapping[str, Bound]
+) -> list[Line2D]:
     lines = []
     for i, (name, bound) in enumerate(bounds.items()):
         values = np.asarray(bound(losses), float)
-        known = np.isfinite(values) & (values > 0)
+        known = np.isfinite(values) & (values >= least)
         dashes = _BOUND_DASHES[i % len(_BOUND_DASHES)]
-        style = {"color": _BOUND, "linestyle": dashes, "linewidth": 1.8, "zorder": 4}
+        style = {"color": _BOUND, "linestyle": dashes, "linewidth": 2.4, "zorder": 1.5}
         lines.append(draw(ax, losses[known], values[known], **style, label=name))
     return lines

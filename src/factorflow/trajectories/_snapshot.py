@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from factorflow.factorizations import AbstractFactorization
+from factorflow.factorizations import AbstractFactorization, LogSVD
 
 
 class Snapshot:
@@ -62,7 +62,8 @@ class Snapshot:
 
     def entries(self, rows: ArrayLike, columns: ArrayLike) -> jax.Array:
         """The entries ``W[rows, columns]``, without the matrix where the factors are thin."""
-        if len(self.factors) == 1 or "matrix" in self.__dict__:
+        whole = len(self.factors) == 1 or isinstance(self.factorization, LogSVD)
+        if whole or "matrix" in self.__dict__:
             return self.matrix[rows, columns]
         left, right = self.factorization.halves(self.factors)
         if 4 * left.shape[1] > min(left.shape[0], right.shape[1]):
