@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import PIL.Image
@@ -107,12 +107,27 @@ def names(folder):
 def test_list_of_claims(tmp_path):
     result = factorflow("claims", "--json", "c.json")
     assert result.exit_code == 0, result.output
-    for text in ("toy.quick", "toy.long", "quick", "full", "Nobody 1900"):
+    for text in ("toy.quick", "toy.long", "quick", "full", "factorflow claims ID"):
         assert text in result.stdout
     assert "toy.movielens needs the folder of MovieLens 100K (--data)" in result.stdout
     content = json.loads((tmp_path / "c.json").read_text())
     assert [each["id"] for each in content] == [each.id for each in CLAIMS]
     assert content[0]["published"] == [{"name": "value", "value": 0.25, "source": "Table 1"}]
+
+
+def test_the_list_fits_a_narrow_terminal(monkeypatch):
+    long = "A source in many words, with its table, figure and theorem. " * 3
+    claims = [
+        replace(claim(f"nobody1900.{'x' * 17}{i}"), title="y" * 46, source=long) for i in "ab"
+    ]
+    monkeypatch.setattr(registry, "CLAIMS", claims)
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = factorflow("claims").stdout.splitlines()
+    assert all(len(line) <= 80 for line in shown)
+    # At most two lines for each, though both names are as long as any.
+    assert 2 <= sum("y" in line for line in shown) <= 4
+    monkeypatch.setenv("COLUMNS", "300")
+    assert long.strip() in factorflow("claims", claims[0].id).stdout
 
 
 def test_a_claim_in_full(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from factorflow._errors import InputError
-from factorflow.datasets import _gas_sensor, _gas_sensor_archive, gas_sensor
+from factorflow.datasets import _archives, _gas_sensor, _gas_sensor_archive, gas_sensor
 
 
 def line(gas, concentration, values):
@@ -141,13 +141,13 @@ def server(tmp_path):
 @pytest.fixture
 def publish(server, tmp_path, monkeypatch):
     """Put bytes on the server in the place of the archive, with an empty cache."""
-    monkeypatch.setattr(_gas_sensor_archive, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(_archives, "cache_folder", lambda: tmp_path / "cache")
 
     def publish(content, sha256=None):
         (server.folder / "gas.zip").write_bytes(content)
-        archive = _gas_sensor_archive.Archive(
-            f"http://127.0.0.1:{server.server_port}/gas.zip",
-            sha256 or hashlib.sha256(content).hexdigest(),
+        archive = _gas_sensor_archive.ARCHIVE._replace(
+            url=f"http://127.0.0.1:{server.server_port}/gas.zip",
+            sha256=sha256 or hashlib.sha256(content).hexdigest(),
         )
         monkeypatch.setattr(_gas_sensor_archive, "ARCHIVE", archive)
 
@@ -189,7 +189,7 @@ def test_a_changed_archive_is_refused_and_taken_by_its_hash(publish, tmp_path):
     publish(content, sha256="0" * 64)
     with pytest.raises(InputError, match=r"has not the SHA-256 0{64}.*hash as sha256="):
         gas_sensor(download=True)
-    assert not (tmp_path / "cache" / _gas_sensor_archive.FILE_NAME).exists()
+    assert not (tmp_path / "cache" / _gas_sensor_archive.ARCHIVE.file_name).exists()
     found = gas_sensor(download=True, sha256=hashlib.sha256(content).hexdigest().upper())
     assert len(found.concentration) == 4
 

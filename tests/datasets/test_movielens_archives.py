@@ -9,7 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from factorflow._errors import InputError
-from factorflow.datasets import _movielens_archives, movielens
+from factorflow.datasets import _archives, _movielens_archives, movielens
 
 RATINGS = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n2,10,4.0,835355493\n"
 
@@ -37,14 +37,13 @@ def server(tmp_path):
 @pytest.fixture
 def publish(server, tmp_path, monkeypatch):
     """Put bytes on the server in the place of the latest-small archive, with an empty cache."""
-    monkeypatch.setattr(_movielens_archives, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(_archives, "cache_folder", lambda: tmp_path / "cache")
 
     def publish(content, sha256=None):
         (server.folder / "ml-latest-small.zip").write_bytes(content)
-        archive = _movielens_archives.Archive(
-            f"http://127.0.0.1:{server.server_port}/ml-latest-small.zip",
-            sha256 or hashlib.sha256(content).hexdigest(),
-            "ml-latest-small/ratings.csv",
+        archive = _movielens_archives.ARCHIVES["latest-small"]._replace(
+            url=f"http://127.0.0.1:{server.server_port}/ml-latest-small.zip",
+            sha256=sha256 or hashlib.sha256(content).hexdigest(),
         )
         monkeypatch.setitem(_movielens_archives.ARCHIVES, "latest-small", archive)
 

@@ -87,8 +87,9 @@ def test_many_small_steps_complete_the_matrix():
 
 
 def test_what_cannot_be():
-    with pytest.raises(InputError, match="learning_rate must be a positive number"):
-        EndToEndDescent(2, 0.0)
+    for rate in (0.0, inf, float("nan"), None):
+        with pytest.raises(InputError, match="learning_rate must be a positive finite number"):
+            EndToEndDescent(2, rate)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="weight_decay must be 0 or more"):
         EndToEndDescent(2, 0.1, -1.0)
     with pytest.raises(InputError, match="no limit at infinite depth"):

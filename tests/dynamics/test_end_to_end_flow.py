@@ -3,6 +3,8 @@
 from functools import cache
 
 import diffrax
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -12,6 +14,7 @@ from factorflow import (
     AtTimes,
     DeepLinear,
     EndToEndFlow,
+    EverySteps,
     GradientDescent,
     GradientFlow,
     InputError,
@@ -21,6 +24,11 @@ from factorflow import (
     Stop,
     solve,
 )
+from factorflow._x64 import double_precision
+from factorflow.dynamics._generator import Sides
+from factorflow.dynamics._moving_frame import MovingFrameFlow
+from factorflow.dynamics._preconditioned import PreconditionedLoss
+from factorflow.factorizations import preconditioner_eigenvalues
 from factorflow.initializers import balanced_factors
 from factorflow.theory import end_to_end_velocity
 from factorflow.trajectories import gradient_norm, train_loss
@@ -107,14 +115,37 @@ def test_the_rank_stays_what_it_is(depth):
 
 
 @depths
-@starts
-def test_the_norm_of_the_gradient_is_that_of_balanced_layers(depth, start):
-    trajectory = end_to_end(depth, start).trajectory
+def test_the_norm_of_the_gradient_is_that_of_balanced_layers(depth):
+    trajectory = solve(
+        PROBLEM, DeepLinear(1), EndToEndFlow(depth), init=StartAt(STARTS["full rank"]),
+        stop=Stop(train_error=None, n_gradients=None, time=20.0),
+        record=Record([gradient_norm(), MATRIX], schedule=EverySteps(1)),
+    ).trajectory  # fmt: skip
+    assert len(trajectory["matrix"]) > 10
     for matrix, found in zip(
         trajectory["matrix"].values, trajectory["gradient_norm"].values, strict=True
     ):
         expected = norm(gradient_by_hand(PROBLEM, layers(depth, matrix)))
         np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("depth", [3, 50, np.inf])
+def test_so_it_is_where_the_rank_is_deficient(depth):
+    """By the definition, from singular values that are zero.
+
+    Those of the matrix are rounding, which counts by its logarithm at large depth.
+    """
+    left, values, right = np.linalg.svd(STARTS["rank 2"])
+    values[2:] = 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.asarray(preconditioner_eigenvalues(np.append(values, 0), values, depth))
+    core = left.T @ gradient_by_hand(PROBLEM, [STARTS["rank 2"]])[0] @ right.T
+    stop = Stop(train_error=None, n_gradients=None, time=1e-9)
+    found = solve(
+        PROBLEM, DeepLinear(1), EndToEndFlow(depth), init=StartAt(STARTS["rank 2"]), stop=stop,
+        record=Record([gradient_norm()]),
+    ).trajectory["gradient_norm"].values[0]  # fmt: skip
+    np.testing.assert_allclose(found, np.sqrt(np.sum(size * core**2)), rtol=0.03)
 
 
 @depths
@@ -124,7 +155,7 @@ def test_the_loss_falls_by_the_square_of_that_norm(depth):
     h = 1e-5
     velocity = end_to_end_velocity(matrix, gradient, depth)
     ends = [loss_by_hand(PROBLEM, [matrix + sign * h * velocity]) for sign in (1, -1)]
-    expected = end_to_end(depth, "full rank").trajectory["gradient_norm"].values[10] ** 2
+    expected = norm(gradient_by_hand(PROBLEM, layers(depth, matrix))) ** 2
     np.testing.assert_allclose((ends[1] - ends[0]) / (2 * h), expected, rtol=1e-7)
 
 
@@ -135,6 +166,31 @@ def test_the_loss_is_that_of_the_matrix_and_never_rises(depth, start):
     expected = [loss_by_hand(PROBLEM, [matrix]) for matrix in trajectory["matrix"].values]
     np.testing.assert_allclose(trajectory["train_loss"], expected, rtol=1e-10)
     assert np.all(np.diff(expected) < 0)
+
+
+def cost_of_a_velocity(network, depth):
+    """Operations of one velocity, as compiled, and how many matrices it decomposes."""
+    loss = PROBLEM.loss(network)
+    with double_precision():
+        factors = tuple(map(jnp.asarray, StartAt(STARTS["full rank"])(network, SHAPE, 0)))
+        program = jax.jit(velocity_of(loss, depth)).lower(factors).compile()
+    return program.cost_analysis()["flops"], program.as_text().count("custom-call(")
+
+
+def velocity_of(loss, depth):
+    if isinstance(loss.factorization, DeepLinear):
+        return lambda factors: PreconditionedLoss(loss, float(depth)).gradient(factors)
+    terms = MovingFrameFlow(float(depth))._terms(loss)
+    return lambda factors: terms.vf(0.0, Sides(factors[0], factors[2], 0 * factors[1]), factors[1])
+
+
+@pytest.mark.parametrize("network", [DeepLinear(1), LogSVD()])
+def test_a_velocity_costs_the_same_at_every_depth(network):
+    operations, decompositions = cost_of_a_velocity(network, 3)
+    for depth in (8, 100, np.inf):
+        more = cost_of_a_velocity(network, depth)
+        assert more[0] <= 1.1 * operations
+        assert more[1] == decompositions
 
 
 @pytest.mark.parametrize("network", [DeepLinear(2), DeepLinear(3)])

@@ -179,7 +179,7 @@ def test_a_huge_learning_rate_diverges():
         solve(PROBLEM, DeepLinear(3), diverging, **run)
 
 
-@pytest.mark.parametrize("learning_rate", [0, -0.1, np.nan])
+@pytest.mark.parametrize("learning_rate", [0, -0.1, np.nan, np.inf])
 def test_a_learning_rate_that_cannot_be(learning_rate):
     with pytest.raises(InputError, match="learning_rate must be a positive number"):
         GradientDescent(learning_rate)

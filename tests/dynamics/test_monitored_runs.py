@@ -219,13 +219,53 @@ def test_a_flow_tells_the_time_of_its_first_violation():
     assert solution.monitors[0].least_margin == pytest.approx(-2)
 
 
-def test_a_resumed_run_is_watched_anew_from_where_it_goes_on():
+@pytest.mark.parametrize("stops", [(4, 20), (12, 15), (3, 6, 14)])
+def test_a_resumed_run_goes_on_with_what_its_monitors_saw(stops):
+    watched = [ABOVE, ALWAYS, Monitor("late", _late), Monitor("never", _never)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FactorflowWarning)
+        part = descend(stops[0], watched)
+        for stop in stops[1:]:
+            part = descend(stop, watched, resume=part)
+        whole = descend(stops[-1], watched)
+    assert part.monitors == whole.monitors
+    assert part.monitors[0].n_checked == stops[-1] + 1
+    assert part.monitors[0].first_violation.step == 11
+
+
+def test_a_resumed_run_warns_of_a_violation_in_the_run_before():
     with pytest.warns(FactorflowWarning):
         first = descend(12, [ABOVE])
-    with pytest.warns(FactorflowWarning, match="step 12"):
-        later = descend(15, [ABOVE], resume=first)
-    assert first.monitors[0].first_violation.step == 11
-    assert later.monitors[0].n_checked == 4
+    with pytest.warns(FactorflowWarning, match="step 11"):
+        descend(15, [ABOVE], resume=first)
+
+
+def test_a_resumed_run_keeps_not_a_number():
+    with pytest.warns(FactorflowWarning):
+        first = descend(12, [Monitor("nan", _nan_below)])
+    with pytest.warns(FactorflowWarning, match="nan"):
+        later = descend(15, [Monitor("nan", _nan_below)], resume=first).monitors[0]
+    assert np.isnan(later.least_margin)
+    assert later.first_violation.step == 11
+
+
+def test_another_monitor_begins_where_the_run_was_resumed():
+    first = descend(4, [ALWAYS])
+    other = Monitor(ALWAYS.name, _always, 1e-12, description="another bound")
+    later = descend(9, [other, Monitor("any", _zero)], resume=first).monitors
+    assert [report.n_checked for report in later] == [6, 6]
+    assert descend(9, (), resume=first).monitors == ()
+
+
+def test_after_early_stopping_monitors_begin_at_the_point_that_was_kept():
+    train, held_out = PROBLEM.split(0.2, seed=0)
+    parts = {"early_stopping": EarlyStopping(held_out), "monitors": [Monitor("any", _zero)]}
+    first = solve(train, DeepLinear(2), **parts)
+    kept = int(first.state.step)
+    assert kept < first.n_steps  # the monitors saw points beyond it
+    limit = Stop(train_error=None, n_gradients=first.n_gradients)
+    later = solve(train, DeepLinear(2), stop=limit, resume=first, monitors=parts["monitors"])
+    assert later.monitors[0].n_checked == later.n_steps - kept + 1
 
 
 def test_early_stopping_keeps_a_point_and_the_monitors_see_the_whole_run():
@@ -239,6 +279,30 @@ def _array(snapshot):
     return snapshot.singular_values
 
 
+def _misspelt(snapshot):
+    return snapshot.nope
+
+
+def _branching(snapshot):
+    return 1.0 if snapshot.time > 2 else 2.0
+
+
+def _nothing(snapshot):
+    pass
+
+
+def _whether(snapshot):
+    return _entry(snapshot) > BOUND
+
+
+def _complex(snapshot):
+    return 1j * snapshot.time
+
+
+def _refusing(snapshot):
+    raise InputError("this run has no such thing.")
+
+
 @pytest.mark.parametrize(
     ("monitors", "words"),
     [
@@ -246,6 +310,12 @@ def _array(snapshot):
         ([_above], "Monitor.*got function"),
         ([ABOVE, ABOVE], "Two monitors are named 'above one'"),
         ([Monitor("array", _array)], r"'array' must be one number.*\(1,\)"),
+        ([Monitor("typo", _misspelt)], "'typo' failed with AttributeError: .*'nope'. A margin is"),
+        ([Monitor("if", _branching)], "'if' failed with .*BoolConv.*without Python `if` on values"),
+        ([Monitor("none", _nothing)], "'none' failed with .*None.*one number computed with jax"),
+        ([Monitor("bool", _whether)], "'bool' gave .* bool; a margin is a number, negative where"),
+        ([Monitor("complex", _complex)], "'complex' gave .* complex128; a margin is a number"),
+        ([Monitor("own", _refusing)], "^this run has no such thing"),
     ],
 )
 def test_unusable_monitors_are_refused(monitors, words):

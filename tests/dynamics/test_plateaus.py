@@ -1,12 +1,13 @@
 """The limit of infinitesimal starts: reached at once, for the price of an ordinary run."""
 
 from functools import cache
+from math import inf
 
 import numpy as np
 import pytest
 from small_problem import PROBLEM, SHAPE, gradient_by_hand, norm, start_at
 
-from factorflow import EndToEndFlow, LogSVD, Record, Status, Stop, solve
+from factorflow import Completion, EndToEndFlow, Gaussian, LogSVD, Record, Status, Stop, solve
 from factorflow.initializers import balanced_factors
 from factorflow.trajectories import effective_rank, gradient_norm, train_loss
 
@@ -19,14 +20,16 @@ RECORD = Record([train_loss(), gradient_norm(), effective_rank()])
 def run(scale, skip=True):
     """From one matrix times a scale, at depth 3, to the end."""
     logs = np.log(VALUES / VALUES[0]) + np.log(scale)
-    return solve(
+    solution = solve(
         PROBLEM,
         LogSVD(),
         EndToEndFlow(3, rtol=RTOL, skip_plateaus=skip),
         init=start_at([LEFT, logs, RIGHT.T]),
-        stop=Stop(train_error=1e-13, n_gradients=15_000),
+        stop=Stop(train_error=1e-10, n_gradients=20_000),
         record=RECORD,
     )
+    assert solution.status is Status.TRAIN_ERROR
+    return solution
 
 
 def from_limit(scale):
@@ -42,10 +45,9 @@ def test_a_start_of_1e_minus_100_is_the_limit_of_infinitesimal_ones():
         assert from_limit(scale) < min(100 * RTOL, small / 2)
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e-8, 1e-12])
+@pytest.mark.parametrize("scale", [1e-4, 1e-6, 1e-12])
 def test_it_costs_no_more_than_twice_an_ordinary_start(scale):
     tiny, ordinary = run(1e-100), run(scale)
-    assert tiny.status is ordinary.status is Status.TRAIN_ERROR
     assert tiny.n_gradients <= 2 * ordinary.n_gradients
     assert tiny.time > 1e20 * ordinary.time
 
@@ -53,7 +55,7 @@ def test_it_costs_no_more_than_twice_an_ordinary_start(scale):
 def test_steps_over_plateaus_are_as_accurate_as_the_others():
     skipped, whole = run(1e-8), run(1e-8, skip=False)
     assert skipped.n_steps < whole.n_steps
-    np.testing.assert_allclose(skipped.matrix, whole.matrix, atol=20 * RTOL)
+    np.testing.assert_allclose(skipped.matrix, whole.matrix, atol=100 * RTOL)
     np.testing.assert_allclose(skipped.time, whole.time, rtol=0.05)
 
 
@@ -75,3 +77,11 @@ def test_a_tiny_start_knows_the_norm_of_its_gradient(scale):
     expected = norm(gradient_by_hand(PROBLEM, factors))
     found = run(scale).trajectory["gradient_norm"].values[0]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_at_infinite_depth_a_plateau_step_that_fails_does_not_end_the_run():
+    full = Completion.from_array(np.random.default_rng(1).normal(size=(4, 4)))
+    for scale in (1e-4, 1e-50):
+        solution = solve(full, LogSVD(), EndToEndFlow(inf), init=Gaussian(scale), record=Record([]))
+        assert solution.status is Status.TRAIN_ERROR
+        np.testing.assert_allclose(solution.matrix, full.to_array(), atol=5e-3)

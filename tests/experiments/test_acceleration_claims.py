@@ -150,7 +150,7 @@ def failed(finding, essential):
 def test_ethanol_holds_where_depth_wins(folder, full):
     finding = ethanol_finding(folder, full)
     assert failed(finding, essential=True) == []
-    assert "all published rows are there" in failed(finding, essential=False)
+    assert "all rows of ethanol are there" in failed(finding, essential=False)
     found = {each.name: each.median for each in finding.measured}
     assert {each.name for each in ethanol.CLAIM.published} <= set(found)
     n_steps = 1e6 if full else 1e5

@@ -61,8 +61,10 @@ def test_singular_values_descend_whatever_the_order_of_the_logarithms():
 
 def test_logarithms_keep_what_entries_lose():
     small = np.log(1e-300)
-    factors = LogSVD().from_matrix(np.diag([1.0, 1e-300]))
-    np.testing.assert_allclose(factors[1], [0, small], rtol=1e-15)
+    factors = np.eye(2), np.array([0, small]), np.eye(2)[:, ::-1]
+    with double_precision():
+        assert LogSVD().determinant_sign(factors) == -1
+        np.testing.assert_allclose(LogSVD().singular_values(factors), [1, 1e-300], rtol=1e-12)
 
 
 def test_one_layer_is_the_matrix():
@@ -81,6 +83,8 @@ def test_halves_are_refused():
 def test_a_rank_that_the_matrix_does_not_have():
     with pytest.raises(InputError, match=r"has rank 1, which no flow of LogSVD raises; write LogS"):
         LogSVD().from_matrix(np.diag([1.0, 0.0]))
+    with pytest.raises(InputError, match=r"has rank 1, "):  # the other is rounding
+        LogSVD().from_matrix(np.outer([0.1, 0.2, 0.3], [0.7, 0.3]))
     assert LogSVD(1).from_matrix(np.diag([1.0, 0.0]))[1].shape == (1,)
 
 

@@ -157,6 +157,16 @@ def test_a_flow_keeps_its_margin_and_its_promise():
     assert np.all(path["train_loss"].values <= bound * (1 + 1e-6))
 
 
+def test_a_start_may_be_nested_lists():
+    start, target = np.diag([0.9, 0.8]), np.eye(2)
+    assert flow_certificate(start.tolist(), target, 3) == flow_certificate(start, target, 3)
+    factors = [np.full((3, 2), 0.5), np.full((2, 3), 0.5)]
+    lists = [factor.tolist() for factor in factors]
+    assert flow_certificate(lists, target) == flow_certificate(factors, target)
+    square = [start, start]
+    assert flow_certificate(np.array(square), target) == flow_certificate(square, target)
+
+
 def test_a_loss_of_other_convexity_has_its_rate():
     certificate = flow_certificate_of(0.5, 2.0, 4, strong_convexity=3.0)
     assert certificate.holds
@@ -229,15 +239,23 @@ def steps(n):
     [
         (lambda: deficiency_margin(np.eye(2), np.eye(3)), "one shape"),
         (lambda: descent_certificate([np.eye(2)], np.eye(2), 0.0), "learning_rate"),
+        (lambda: descent_certificate([np.eye(2)], np.eye(2), None), "learning_rate must be"),  # type: ignore[arg-type]
+        (lambda: descent_certificate([np.eye(2)], np.eye(2), inf), "positive finite number"),
         (lambda: descent_certificate([np.eye(2)], np.zeros((2, 2)), 0.1), "target is zero"),
         (lambda: descent_certificate([np.eye(2), np.ones((2, 3))], np.eye(2), 0.1), "chain"),
         (lambda: flow_certificate(np.eye(2), np.eye(2)), "needs a depth"),
         (lambda: flow_certificate([np.eye(2)] * 2, np.eye(2), 2), "depth goes with a matrix"),
+        (lambda: flow_certificate(np.eye(2).tolist(), np.eye(2)), "needs a depth"),
+        (lambda: flow_certificate([np.ones((3, 2)), np.ones((2, 3))], np.eye(2), 2), "depth goes"),
+        (lambda: flow_certificate(2.0, np.eye(2), 2), "start must be a matrix or a sequence"),
+        (lambda: flow_certificate([], np.eye(2)), "one matrix or more"),
         (lambda: flow_certificate(np.eye(2), np.eye(2), 0.5), "depth must be"),
         (lambda: flow_certificate(np.ones((2, 1)), np.ones((2, 1)), inf), "square"),
         (lambda: flow_certificate_of(-1.0, 1.0, 2), "margin and excess_loss"),
         (lambda: flow_certificate_of(1.0, 1.0, 2).until(0), "excess must be"),
-        (lambda: stuck_start(1), "depth must be 2"),
+        (lambda: stuck_start(1), "depth must be a whole number of 2"),
+        (lambda: stuck_start(2.5), "depth must be a whole number of 2 or more; got 2.5"),  # type: ignore[arg-type]
+        (lambda: stuck_start(2, 0), "size must be a whole number of 1"),
     ],
 )
 def test_unusable_inputs_are_refused(call, words):

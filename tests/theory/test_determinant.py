@@ -181,6 +181,12 @@ def test_bounds_are_arrays_of_the_kind_of_the_loss():
     np.testing.assert_allclose(traced, unobserved_entry_bound(losses), rtol=1e-14)
 
 
+def test_of_a_traced_loss_nothing_is_known():
+    with double_precision():
+        bound = jax.jit(unobserved_entry_bound)(jnp.array([0.1, -0.1]))
+    assert np.asarray(bound)[0] == unobserved_entry_bound(0.1)  # and no error of the other
+
+
 def test_ends_of_the_range():
     assert unobserved_entry_bound(0.5) == 0  # s = 1
     assert unobserved_entry_bound(7.0) == 0
@@ -202,7 +208,13 @@ def test_ends_of_the_range():
         (lambda: distance_bound(0.1, (1.0, np.inf, 0.0)), "three finite numbers"),
         (lambda: distance_bound(0.1, (2.0, 1.0, 0.0), published=True), "published bound is for"),
         (lambda: effective_rank_bound(0.1, (1.0, 1.0, 0.1), published=True), "published bound"),
+        (lambda: distance_bound(0.1, 3), "three finite numbers"),  # type: ignore[arg-type]
         (lambda: larger_entry_bound(0.1, 1), "size"),
+        (lambda: unobserved_entry_bound(-1e-3), "loss must be numbers of 0 or more.*got -0.001"),
+        (lambda: distance_bound([0.1, np.nan]), "loss must be"),
+        (lambda: effective_rank_bound("much"), "loss must be"),  # type: ignore[arg-type]
+        (lambda: larger_entry_bound(jnp.array([0.1, -0.1]), 3), "loss must be"),
+        (lambda: norm_bound(-1.0, QuasiNorm.schatten(1)), "loss must be"),
         (lambda: QuasiNorm.schatten(0), "p must be positive"),
         (lambda: QuasiNorm(np.linalg.norm, corner=2.0), "corner <= unit"),
     ],

@@ -77,7 +77,11 @@ def test_counts():
         (lambda: common_singular_value(1.0, 3, 0.1, 5, -1.0), "weight_decay"),
         (lambda: common_singular_value(1.0, 3, 0.1, 5, loss_factor=np.inf), "loss_factor"),
         (lambda: common_singular_value(1.0, 0, 0.1, 5), "depth"),
+        (lambda: common_singular_value(1.0, 2.5, 0.1, 5), "depth must be a whole number"),  # type: ignore[arg-type]
+        (lambda: common_singular_value(1.0, 3, 0.1, 5.5), "n_steps must be a whole number"),  # type: ignore[arg-type]
+        (lambda: common_singular_value(1.0, 3, 0.1, 5, None), "weight_decay must be"),  # type: ignore[arg-type]
         (lambda: common_count(3, 4), "rank"),
+        (lambda: common_count(3, 1.5), "rank must be a whole number"),  # type: ignore[arg-type]
     ],
 )
 def test_unusable_inputs_are_refused(call, words):

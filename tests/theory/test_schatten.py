@@ -74,9 +74,9 @@ def test_flow_goes_to_the_minimizer(depth):
     np.testing.assert_allclose(solution.matrix, example.minimizer, atol=2e-2)
 
 
-@pytest.mark.parametrize("n", [2, 2.5, "4", None])
+@pytest.mark.parametrize("n", [2, 2.5, "4", None, True])
 def test_too_small(n):
-    with pytest.raises(InputError, match="n must be an integer of 3 or more"):
+    with pytest.raises(InputError, match="n must be a whole number of 3 or more"):
         schatten_counterexample(n)
 
 

@@ -109,3 +109,8 @@ def test_unusable_inputs():
         single_output_velocity(np.ones(2), np.ones(2), 0)
     with pytest.raises(InputError, match="other than zero"):
         momentum_form(np.ones(2), 0.0, np.ones(2), 0.1)
+    with pytest.raises(InputError, match="other than zero"):
+        momentum_form(np.ones(2), None, np.ones(2), 0.1)  # type: ignore[arg-type]
+    for rate in (None, 0.0, np.inf):
+        with pytest.raises(InputError, match="learning_rate must be a positive finite number"):
+            momentum_form(np.ones(2), 1.0, np.ones(2), rate)  # type: ignore[arg-type]

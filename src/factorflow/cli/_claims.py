@@ -55,9 +55,11 @@ def _list(claims: Sequence["Claim"], console: "Console") -> None:
     from factorflow.cli._grid import grid
     from factorflow.report import Table
 
-    rows = [(claim.id, claim.title, claim.source, claim.cost) for claim in claims]
-    table = Table("Claims", ("claim", "what", "source", "cost"), rows)
+    # Sources are long: they are shown with one claim, where they do not break the table.
+    rows = [(claim.id, claim.title, claim.cost) for claim in claims]
+    table = Table("Claims", ("claim", "what", "cost"), rows)
     console.print(grid(table, whole_names=True))
+    typer.echo("factorflow claims ID shows one in full, with its source and published numbers.")
     for claim in claims:
         if claim.needs is not None:
             typer.echo(f"{claim.id} needs {claim.needs} (--data).")

@@ -1,6 +1,6 @@
 """The discrete end-to-end update rule."""
 
-from math import isfinite
+from math import inf, isfinite
 from numbers import Real
 
 import equinox as eqx
@@ -44,9 +44,9 @@ class EndToEndDescent(AbstractDynamics):
     weight_decay: float = 0.0
 
     def __check_init__(self):
-        if not isinstance(self.learning_rate, Real) or not self.learning_rate > 0:
+        if not isinstance(self.learning_rate, Real) or not 0 < self.learning_rate < inf:
             raise InputError(
-                f"learning_rate must be a positive number; got {self.learning_rate!r}."
+                f"learning_rate must be a positive finite number; got {self.learning_rate!r}."
             )
         if not isinstance(self.weight_decay, Real) or not self.weight_decay >= 0:
             raise InputError(f"weight_decay must be 0 or more; got {self.weight_decay!r}.")

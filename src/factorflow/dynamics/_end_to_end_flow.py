@@ -4,7 +4,6 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
-import jax.numpy as jnp
 
 from factorflow._errors import InputError
 from factorflow.dynamics._abstract import AbstractDynamics
@@ -41,12 +40,17 @@ class EndToEndFlow(AbstractDynamics):
     The matrix may be written in two ways. As ``DeepLinear(1)``, one singular value decomposition
     for each gradient, for depths of 1 and more; a start of low rank keeps it to the tolerance only,
     and what the steps leave of the other modes grows as they do. As ``LogSVD()``, for depths of 2
-    and more: the
-    flow then is ``dW/dt = A W + W B`` with bounded `A` and `B`, every step multiplies the matrix
-    from both sides, and so keeps the rank and the sign of the determinant exactly, at singular
-    values of any size. A start of scale 1e-100 takes about as long as one of 1e-4.
+    and more, on the CPU: the flow then is ``dW/dt = A W + W B`` with bounded `A` and `B`, every
+    step multiplies the matrix from both sides, and so keeps the rank and the sign of the
+    determinant exactly, at singular values of any size. A start of scale 1e-100 takes about as
+    long as one of 1e-4.
 
-    ``gradient_norm`` is that of the gradient by the layers, ``sqrt(<G, -dW/dt>)``.
+    Between depths 1 and 2 a singular value of zero may leave it at any time, so that the flow from
+    a matrix of deficient rank is not unique. At infinite depth the row and the column space of a
+    matrix cannot turn: a rectangular one fits what its own spaces hold.
+
+    ``gradient_norm`` is that of the gradient by the layers, ``sqrt(<G, -dW/dt>)``, to the rounding
+    of `W`.
 
     Source: Arora, Cohen and Hazan 2018 (arXiv:1802.06509), Theorem 1, for whole depths. Real
     depth, the form ``A W + W B`` and the closed-form steps are ours.
@@ -86,25 +90,25 @@ class EndToEndFlow(AbstractDynamics):
 
     def init(self, loss, factors, interpolates):
         flow, loss = self._form(loss)
-        return self._with_layer_norm(loss, flow.init(loss, factors, interpolates))
+        return flow.init(loss, factors, interpolates)
 
     def step(self, loss, state, end):
         flow, loss = self._form(loss)
-        return self._with_layer_norm(loss, flow.step(loss, state, end))
+        return flow.step(loss, state, end)
 
     def at(self, loss, state, time):
         flow, loss = self._form(loss)
-        return self._with_layer_norm(loss, flow.at(loss, state, time))
+        return flow.at(loss, state, time)
 
     def _form(self, loss) -> tuple[AbstractDynamics, Any]:
         if isinstance(loss.factorization, LogSVD):
             parts = self.depth, self.solver, self.rtol, self.skip_plateaus
             return MovingFrameFlow(*parts), loss
-        return GradientFlow(self.solver, self.rtol, self.atol), PreconditionedLoss(loss, self.depth)
+        return _MatrixFlow(self.solver, self.rtol, self.atol), PreconditionedLoss(loss, self.depth)
 
-    def _with_layer_norm(self, loss, state):
-        if not isinstance(loss, PreconditionedLoss):
-            return state
-        slope = loss.gradient(state.factors)[0]
-        size = layer_gradient_norm(state.factors[0], slope, self.depth)
-        return eqx.tree_at(lambda s: s.gradient_norm, state, size.astype(jnp.float64))
+
+class _MatrixFlow(GradientFlow):
+    """Gradient flow along a preconditioned gradient."""
+
+    def _norm_of(self, loss, factors, slope):
+        return layer_gradient_norm(factors[0], slope[0], loss.depth)

@@ -1,6 +1,7 @@
 """Gradient descent by any Optax transformation."""
 
 from functools import cache
+from math import inf
 from numbers import Real
 from typing import Any
 
@@ -50,7 +51,7 @@ class GradientDescent(AbstractDynamics):
         if learning_rate is None and transformation is None:
             raise InputError("GradientDescent needs a learning_rate or an Optax transformation.")
         number = learning_rate is None or isinstance(learning_rate, Real)
-        if not number or (learning_rate is not None and not learning_rate > 0):
+        if not number or (learning_rate is not None and not 0 < learning_rate < inf):
             raise InputError(f"learning_rate must be a positive number; got {learning_rate!r}.")
         self.learning_rate = 1.0 if learning_rate is None else float(learning_rate)
         self.transformation = transformation

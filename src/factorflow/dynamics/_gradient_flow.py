@@ -98,7 +98,7 @@ class GradientFlow(AbstractDynamics):
         state = State(
             factors=factors,
             train_loss=value,
-            gradient_norm=norm(gradient),
+            gradient_norm=self._norm_of(loss, factors, gradient),
             time=start,
             step=zero,
             # One for the value above, two for the choice of the first step.
@@ -127,7 +127,7 @@ class GradientFlow(AbstractDynamics):
         kept = State(
             factors=candidate,
             train_loss=jax.lax.cond(keep, lambda: loss(candidate), lambda: state.train_loss),
-            gradient_norm=self._gradient_norm(state, candidate, t1, solver_state),
+            gradient_norm=self._end_norm(loss, state, candidate, t1, solver_state),
             time=t1,
             step=state.step + 1,
             n_gradients=state.n_gradients,
@@ -157,7 +157,7 @@ class GradientFlow(AbstractDynamics):
         start = state.inner.last_start
         path = self.solver.interpolation_cls(t0=start, t1=state.time, **state.inner.dense)
         factors, slope = jax.jvp(path.evaluate, (time,), (jnp.ones(()),))
-        between = (factors, loss(factors), norm(slope), time)
+        between = (factors, loss(factors), self._norm_of(loss, factors, slope), time)
         inside = (start < time) & (time < state.time)
         ended = (state.factors, state.train_loss, state.gradient_norm, time)
         chosen = jax.tree.map(lambda a, b: jnp.where(inside, a, b), between, ended)
@@ -207,11 +207,15 @@ class GradientFlow(AbstractDynamics):
             return tableau.num_stages - int(tableau.fsal)
         return 0
 
-    def _gradient_norm(self, state, candidate, t1, solver_state):
+    def _end_norm(self, loss, state, candidate, t1, solver_state) -> Array:
         if isinstance(solver_state, RKCState | RosenbrockState):
-            return norm(solver_state.slope)
+            return self._norm_of(loss, candidate, solver_state.slope)
         moved = jax.tree.map(jnp.subtract, candidate, state.factors)
-        return norm(moved) / (t1 - state.time)
+        return self._norm_of(loss, candidate, moved) / (t1 - state.time)
+
+    def _norm_of(self, loss, factors, slope) -> Array:
+        """Norm of the gradient at factors that move with this slope, either way."""
+        return norm(slope)
 
 
 def _flow(loss) -> diffrax.ODETerm:

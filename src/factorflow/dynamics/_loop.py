@@ -1,6 +1,6 @@
 """The loop of every run: advance, look, record, until it ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 from time import perf_counter
 
@@ -13,8 +13,8 @@ from factorflow.dynamics._abstract import State
 from factorflow.dynamics._early_stopping import Best
 from factorflow.dynamics._engine import Engine, Until
 from factorflow.dynamics._recorder import Recorder
-from factorflow.dynamics._watch import Watch
-from factorflow.trajectories import Status
+from factorflow.dynamics._watch import Watch, going_on
+from factorflow.trajectories import MonitorReport, Status
 
 Progress = Callable[[dict], None]
 
@@ -29,15 +29,18 @@ def run(
     best: Best | None = None,
     progress: Progress | None = None,
     halt: Event | None = None,
+    earlier: Sequence[MonitorReport] = (),
 ) -> tuple[State, Watch | None]:
     """Advance until every run has ended, recording on the way; the final state, and the monitors'.
 
     An interrupt (Ctrl-C, or ``halt`` set by another thread) ends the running ones with the status
-    INTERRUPTED, and sets ``halt``.
+    INTERRUPTED, and sets ``halt``. ``earlier`` is what monitors saw before this start.
     """
     stretch, enough, watch = 64, False, None
     try:
         watch = engine.watch(state)
+        if watch is not None:
+            watch = going_on(watch, engine.monitors, earlier)
         _record(engine, state, recorder, progress)
         enough = best is not None and best.see(state)
         while not enough and _running(state).any():

@@ -212,17 +212,16 @@ class MovingFrameFlow(AbstractDynamics):
         """A step of the escape with the gradient as it is."""
         # A leap has no path to look at on the way.
         step = inner.plateau.step(frame, self.depth, self.rtol, room, leaps=inner.path is None)
+        # With large modes no longer than before: they are as stiff as they were.
+        longest = jnp.where(inner.plateau.is_small(frame).all(), jnp.inf, inner.next_step)
+        following = jnp.minimum(step.next_ordinary_step, longest)
         return _Attempt(
             sides=step.sides,
             growth=step.growth,
             duration=step.duration,
             keep=step.keep,
-            # With large modes no longer than before: they are as stiff as they were.
-            next_step=jnp.where(
-                inner.plateau.is_small(frame).all(),
-                step.next_ordinary_step,
-                jnp.minimum(step.next_ordinary_step, inner.next_step),
-            ),
+            # What was refused says nothing of the steps that follow.
+            next_step=jnp.where(step.keep, following, inner.next_step),
             solver_state=inner.solver_state,
             controller_state=inner.controller_state,
             plateau=step.plateau,

@@ -25,6 +25,7 @@ from factorflow.factorizations import graded_svd, growth_power
 _STILL = 1e-2  # share of rtol: how fast, against the first fit, the large modes may still move
 _LENIENCE = 30.0  # factor on that once on a plateau, so that steps of two kinds do not alternate
 _GROWS = 0.02  # share of the growth that the small modes would have, were they aligned
+_REST = 1e-3  # share of rtol: how fast the large modes may move where the small ones turn first
 _STEADY = 0.1  # share of that gradient by which it may change in a step before
 _ROOM = 0.5  # e-folds below the cap that a step needs
 _MOST = 25.0  # e-folds of a step
@@ -143,8 +144,11 @@ class Plateau(eqx.Module):
         drift = rates(frame, depth, small)
         bound = jnp.maximum(rtol * speed, _STILL * rtol * self.pace)
         still = drift <= bound * jnp.where(self.tried, _LENIENCE, 1.0)
-        grows = self.growth(frame, depth).lead_rate > _GROWS * growth_coefficient(depth) * strength
-        return small.any() & (room >= _ROOM) & still & self.steady & grows
+        force = growth_coefficient(depth) * strength
+        grows = self.growth(frame, depth).lead_rate > _GROWS * force
+        natural = force * jnp.exp(growth_power(depth) * (self.cap - jnp.log(rtol)))
+        turns = drift <= _REST * rtol * natural
+        return small.any() & (room >= _ROOM) & still & self.steady & (grows | turns)
 
     def step(
         self, frame: Frame, depth: float, rtol: float, time_left: Array, leaps: bool

@@ -46,8 +46,10 @@ def layer_gradient_norm(matrix: Array, preconditioned_gradient: Array, depth: fl
     """``sqrt(<G, P_W G>)``, what the gradient by all layers measures, from ``P_W G``."""
     left, eigenvalues, right = _spectrum(matrix, depth)
     core = left.T @ preconditioned_gradient @ right
-    positive = jnp.where(eigenvalues > 0, eigenvalues, 1.0)
-    return jnp.sqrt(jnp.sum(jnp.where(eigenvalues > 0, core**2 / positive, 0.0)))
+    # Below that ``P_W G`` holds nothing but rounding.
+    held = eigenvalues > jnp.finfo(matrix.dtype).eps * jnp.max(eigenvalues)
+    shares = core**2 / jnp.where(held, eigenvalues, 1.0)
+    return jnp.sqrt(jnp.sum(jnp.where(held, shares, 0.0)))
 
 
 def _spectrum(matrix: Array, depth: float) -> tuple[Array, Array, Array]:

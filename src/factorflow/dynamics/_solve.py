@@ -29,6 +29,7 @@ from factorflow.initializers import AbstractInitializer, Gaussian
 from factorflow.trajectories import (
     AtTimes,
     Monitor,
+    MonitorReport,
     Observable,
     Record,
     Solution,
@@ -91,7 +92,9 @@ def solve(
         has, such as ``"dense"``; the solution says which it was.
     resume
         A solution of the same problem and parts (the stop may differ) to go on from, exactly where
-        it stopped. Monitors start anew there, with its step and time.
+        it stopped. Give its monitors again to go on with their reports: one of the same name and
+        description counts on, others begin there. Without ``monitors`` nothing is checked and the
+        solution has no reports. After early stopping all begin anew, at the point that was kept.
     progress
         Function of a dictionary (``step``, ``time``, ``n_gradients``, ``train_error``,
         ``n_running``, and at a record the observables), called now and then.
@@ -147,7 +150,9 @@ def run_one(
         seed = seed if resume is None else resume.seed
         recorder = Recorder(record.schedule, engine.observables)
         best = None if early_stopping is None else Best(engine, early_stopping)
-        state, watch = jax.device_get(run(engine, state, recorder, best, progress, halt))
+        earlier = _earlier_reports(resume)
+        ended = run(engine, state, recorder, best, progress, halt, earlier)
+        state, watch = jax.device_get(ended)
     seconds = perf_counter() - began
     solution = make_solution(engine, problem, state, watch, recorder, 0, seed, seconds)
     if best is not None and best.state is not None:
@@ -229,6 +234,11 @@ def _start(engine: Engine, init, problem, seed: int, resume: Solution | None) ->
     check_same_run(resume, engine, problem.shape)
     state = _with_status(resume.state, Status.RUNNING.code)
     return _with_status(state, engine.thresholds.judge(state))
+
+
+def _earlier_reports(resume: Solution | None) -> tuple[MonitorReport, ...]:
+    """What was seen up to the start; the monitors of early stopping saw points beyond it."""
+    return () if resume is None or resume.held_out_error is not None else resume.monitors
 
 
 def _with_status(state: State, code) -> State:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -45,13 +46,52 @@ class Watch(eqx.Module):
 
 
 def _margin(monitor: Monitor, snapshot: Snapshot) -> Array:
-    margin = jnp.asarray(monitor.margin(snapshot), float)
+    margin = _computed(monitor, snapshot)
     if margin.shape != ():
         raise InputError(
             f"margin of the monitor {monitor.name!r} must be one number; it gave an array of "
             f"shape {margin.shape}."
         )
-    return margin
+    if margin.dtype.kind not in "iuf":
+        raise InputError(
+            f"margin of the monitor {monitor.name!r} gave a value of type {margin.dtype}; a margin "
+            "is a number, negative where the bound is broken."
+        )
+    return margin.astype(float)
+
+
+def _computed(monitor: Monitor, snapshot: Snapshot) -> Array:
+    try:
+        return jnp.asarray(monitor.margin(snapshot))
+    except InputError:
+        raise  # says already what is wrong
+    except Exception as error:
+        what = str(error).partition("\n")[0].rstrip(".")  # JAX goes on about tracing for many lines
+        raise InputError(
+            f"margin of the monitor {monitor.name!r} failed with {type(error).__name__}: {what}. "
+            "A margin is one number computed with jax.numpy, without Python `if` on values."
+        ) from error
+
+
+def going_on(watch: Watch, monitors: Sequence[Monitor], earlier: Sequence[MonitorReport]) -> Watch:
+    """The watch at the start of a resumed run, with what its monitors saw in the run before.
+
+    That run ended at this very point and counted it, unless a bound never applied in it.
+    """
+    seen = {(report.name, report.description): report for report in earlier if report.n_checked}
+    for k, monitor in enumerate(monitors):
+        report = seen.get((monitor.name, monitor.description))
+        if report is not None:
+            watch = _with_entry(watch, k, report)
+    return watch
+
+
+def _with_entry(watch: Watch, k: int, report: MonitorReport) -> Watch:
+    """The reverse of :func:`_report`."""
+    step, time, margin = report.first_violation or (0, 0.0, 0.0)
+    values = report.n_checked, report.least_margin, not report.holds, step, time, margin
+    entry = Watch(*map(jnp.asarray, values))
+    return jax.tree.map(lambda every, own: every.at[k].set(own), watch, entry)
 
 
 def reports(monitors: Sequence[Monitor], watch: Watch | None) -> tuple[MonitorReport, ...]:

@@ -31,7 +31,8 @@ from factorflow.trajectories import AtTimes, Record, train_loss
 _SCALE = 1e-3
 _BUDGET, _FULL_BUDGET = 100_000, 1_000_000
 _N_RECORDS = 120
-_N_PUBLISHED_ROWS = 2565
+# As many as Arora, Cohen, Golowich and Hu 2019 name in their experiment on the same data.
+_N_ROWS = 2565
 _POWERS = (4, 2)
 
 
@@ -303,7 +304,7 @@ def _checks(
               squared["descent"] / squared["depth 2"], "<", final["descent"] / final["depth 2"]),
         Check("no best learning rate is at the edge of its grid", float(edges), "<=", 0,
               essential=False),
-        Check("all published rows are there", problem.n_samples, ">=", _N_PUBLISHED_ROWS,
+        Check("all rows of ethanol are there", problem.n_samples, ">=", _N_ROWS,
               essential=False),
     ]  # fmt: skip
     published = {"descent": 6e-2, "Adagrad": 5.8e-2, "Adadelta": 2e-2, "depth 2": 8e-3}
@@ -343,16 +344,19 @@ def _notes(n_steps: int, problem: Regression) -> tuple[str, ...]:
         f"{_SCALE:g}; depth 2 has one hidden unit. Each method has the learning rate of least "
         "final loss. The loss is 1/p times the mean p-th power; the scale of the published one "
         "is not known.",
+        "The plot that the published numbers are read off shows the fourth power only. That depth "
+        "does not help with the square is checked here, beside no published number.",
     ]
     if n_steps < _FULL_BUDGET:
         notes.append(
             "The published run has 1,000,000 steps, and its depth 2 passes Adadelta after about "
             "530,000; at this size that order is not asked for. --full runs all of it."
         )
-    if problem.n_samples < _N_PUBLISHED_ROWS:
+    if problem.n_samples < _N_ROWS:
         notes.append(
-            f"The published experiment has {_N_PUBLISHED_ROWS:,} measurements of ethanol; these "
-            "files hold fewer, so that its numbers need not be these."
+            f"The whole data set has {_N_ROWS:,} measurements of ethanol, as Arora, Cohen, "
+            "Golowich and Hu 2019 (arXiv:1810.02281) count them; these files hold fewer, so that "
+            "the published numbers need not be these."
         )
     return tuple(notes)
 
@@ -382,14 +386,14 @@ def _curves(best: Mapping[str, Sequence[Best]]) -> xr.DataArray:
     )
 
 
-_PLOT = "Arora, Cohen, Hazan 2018, published plot of 1,000,000 iterations, read off"
+_PLOT = "plot of 1,000,000 iterations in the authors' blog post, read off"
 
 CLAIM = Claim(
     id="arora2018.ethanol",
     title="Acceleration by depth, gas sensors",
     statement="On a regression of ethanol concentrations by the fourth power of the residual, "
     "descent on a network of depth 2 and width 1 overtakes descent, Adagrad and Adadelta; with "
-    "squared residuals depth does not help.",
+    "squared residuals, which the published plot does not show, depth does not help.",
     source="Arora, Cohen, Hazan 2018 (arXiv:1802.06509), experiments",
     published=(
         Published(_final(4, "descent"), 6e-2, _PLOT),
@@ -398,7 +402,6 @@ CLAIM = Claim(
         Published(_final(4, "depth 2"), 8e-3, _PLOT),
         Published(_crossed("descent"), 1.5e5, _PLOT),
         Published(_crossed("Adadelta"), 5.3e5, _PLOT),
-        Published(_gain(2, "depth 2"), "depth does not help", _PLOT),
     ),
     cost="full",
     cases=_cases,

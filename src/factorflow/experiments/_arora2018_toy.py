@@ -191,7 +191,6 @@ CLAIM = Claim(
     published=(
         Published(_gain(BEST, 4, 2, 30.0), "arbitrarily faster in some settings", _SOURCE),
         Published(_gain(BROAD, 4, 2, 30.0), "arbitrarily faster in some settings", _SOURCE),
-        Published(_gain(BROAD, 2, 2, 30.0), "depth does not help", _SOURCE),
     ),
     cost="quick",
     cases=_cases,

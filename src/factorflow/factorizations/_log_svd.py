@@ -24,8 +24,7 @@ class LogSVD(AbstractFactorization):
     ----------
     rank
         Number `k` of singular values that are kept; by default all ``min(m, n)``. A balanced
-        network of hidden widths `k` has this rank for ever. Of a matrix that is of lower rank but
-        for rounding, name the rank: singular values of 1e-17 count as they are.
+        network of hidden widths `k` has this rank for ever.
 
     Raises
     ------
@@ -74,10 +73,12 @@ class LogSVD(AbstractFactorization):
         matrix = np.asarray(matrix, float)
         k = self.width(matrix.shape)
         left, values, right = np.linalg.svd(matrix, full_matrices=False)
-        if not values[k - 1] > 0:
+        rounding = max(matrix.shape) * np.finfo(float).eps * values[0]
+        rank = np.count_nonzero(values > rounding)
+        if rank < k:
             raise InputError(
-                f"The matrix has rank {np.count_nonzero(values)}, which no flow of LogSVD raises; "
-                f"write LogSVD(rank=...) with that rank or less instead of {k}."
+                f"The matrix has rank {rank}, which no flow of LogSVD raises; write "
+                f"LogSVD(rank=...) with that rank or less instead of {k}."
             )
         return left[:, :k], np.log(values[:k]), right[:k].T
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from factorflow._errors import InputError
-from factorflow.factorizations._preconditioner import checked_real_depth, growth_power
+from factorflow.factorizations import checked_real_depth, growth_power
 from factorflow.theory._single_output import single_output_velocity
 
 Field: TypeAlias = Callable[[np.ndarray], np.ndarray]

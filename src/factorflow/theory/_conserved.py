@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from factorflow._errors import InputError
 from factorflow.theory._singular_basis import checked_matrix
+from factorflow.trajectories import balance_gaps
 
 _ORDERS = {"frobenius": "fro", "nuclear": "nuc", "spectral": 2}
 
@@ -46,7 +47,7 @@ def conserved_quantities(factors: Sequence[ArrayLike]) -> list[np.ndarray]:
                 f"{after.shape}, which do not chain: expected (d_1, n), (d_2, d_1), ..., first "
                 "applied first."
             )
-    return [after.T @ after - before @ before.T for before, after in pairwise(given)]
+    return balance_gaps(given)
 
 
 def unbalancedness(

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import inf, isfinite, log
-from operator import index
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from factorflow._errors import InputError
-from factorflow.factorizations._preconditioner import checked_real_depth, growth_power
+from factorflow.factorizations import checked_real_depth, growth_power
 from factorflow.theory._conserved import conserved_quantities, unbalancedness
+from factorflow.theory._numbers import checked_positive, checked_whole
 from factorflow.theory._singular_basis import checked_matrix
 
 
-def deficiency_margin(matrix: np.ndarray, target: np.ndarray) -> float:
+def deficiency_margin(matrix: ArrayLike, target: ArrayLike) -> float:
     """``c* = max(0, sigma_min(Phi) - ||W - Phi||_F)``, the distance kept from singular matrices.
 
     `W` has deficiency margin `c` with respect to `Phi` if every matrix whose least singular value
@@ -153,7 +154,7 @@ class ConvergenceCertificate:
 
 
 def descent_certificate(
-    factors: Sequence[np.ndarray], target: np.ndarray, learning_rate: float
+    factors: Sequence[ArrayLike], target: ArrayLike, learning_rate: float
 ) -> ConvergenceCertificate:
     """The promise for gradient descent on ``l(W) = 1/2 ||W - Phi||_F^2``.
 
@@ -175,7 +176,7 @@ def descent_certificate(
     Raises
     ------
     InputError
-        If the shapes do not fit, or the learning rate is not positive.
+        If the shapes do not fit, or the learning rate is not positive and finite.
 
     Notes
     -----
@@ -185,8 +186,7 @@ def descent_certificate(
     pass what a computer can do.
     """
     factors = [checked_matrix(factor) for factor in factors]
-    if not learning_rate > 0:
-        raise InputError(f"learning_rate must be positive; got {learning_rate!r}.")
+    learning_rate = checked_positive("learning_rate", learning_rate)
     matrix = _product(factors)
     _, target = _checked_pair(matrix, target)
     N, norm = len(factors), float(np.linalg.norm(target))
@@ -203,14 +203,14 @@ def descent_certificate(
         assumptions=(
             _margin_assumption(matrix, target),
             _balance_assumption(factors, least_balance),
-            Assumption("learning rate", "its size", float(learning_rate), largest_rate),
+            Assumption("learning rate", "its size", learning_rate, largest_rate),
         ),
     )
 
 
 def flow_certificate(
-    start: Sequence[np.ndarray] | np.ndarray,
-    target: np.ndarray,
+    start: Sequence[ArrayLike] | ArrayLike,
+    target: ArrayLike,
     depth: float | None = None,
     balance_tolerance: float = 1e-10,
 ) -> ConvergenceCertificate:
@@ -242,15 +242,9 @@ def flow_certificate(
     Source: Arora, Cohen, Golowich and Hu 2019 (arXiv:1810.02281), the theorem for gradient flow;
     see :func:`flow_certificate_of` for what is derived.
     """
-    if isinstance(start, np.ndarray) and start.ndim == 2:
-        if depth is None:
-            raise InputError("A start given as a matrix needs a depth.")
-        matrix, factors = start, [start]
-    else:
-        if depth is not None:
-            raise InputError("depth goes with a matrix; factors have a depth of their own.")
-        factors = [checked_matrix(factor) for factor in start]
-        matrix, depth = _product(factors), len(factors)
+    factors = _start_factors(start, depth)
+    matrix = _product(factors)
+    depth = len(factors) if depth is None else depth
     matrix, target = _checked_pair(matrix, target)
     room = balance_tolerance * max(np.linalg.norm(factor) ** 2 for factor in factors)
     return flow_certificate_of(
@@ -363,15 +357,14 @@ def stuck_start(depth: int, size: int = 2) -> StuckStart:
     Raises
     ------
     InputError
-        If the depth is below 2 or the size below 1.
+        If the depth is no whole number of 2 or more, or the size none of 1 or more.
 
     Notes
     -----
     Source: Arora, Cohen, Golowich and Hu 2019 (arXiv:1810.02281), where such starts show that the
     margin is necessary; this instance and its recursion are derived.
     """
-    if index(depth) < 2 or index(size) < 1:
-        raise InputError(f"depth must be 2 or more and size 1 or more; got {depth} and {size}.")
+    depth, size = checked_whole("depth", depth, 2), checked_whole("size", size, 1)
     target = np.eye(size)
     target[0, 0] = -1
     return StuckStart(tuple(np.eye(size) for _ in range(depth)), target)
@@ -389,6 +382,28 @@ def _margin_assumption(matrix: np.ndarray, target: np.ndarray) -> Assumption:
 def _balance_assumption(factors: Sequence[np.ndarray], limit: float) -> Assumption:
     text = "max_j ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F"
     return Assumption("balancedness", text, float(unbalancedness(factors)), limit)
+
+
+def _start_factors(start, depth: float | None) -> list[np.ndarray]:
+    """The given factors; a matrix, which must have a depth beside it, is the only one."""
+    n_dimensions = _dimensions(start)
+    if n_dimensions == 0:
+        raise InputError(f"start must be a matrix or a sequence of factors; got {start!r}.")
+    if n_dimensions == 2:
+        if depth is None:
+            raise InputError("A start given as a matrix needs a depth.")
+        return [checked_matrix(start)]
+    if depth is not None:
+        raise InputError("depth goes with a matrix; factors have a depth of their own.")
+    return [checked_matrix(factor) for factor in start]
+
+
+def _dimensions(start) -> int:
+    """Of the array that it makes; 3 for factors of unlike shapes, which make none."""
+    try:
+        return np.ndim(start)
+    except ValueError:
+        return 3
 
 
 def _product(factors: Sequence[np.ndarray]) -> np.ndarray:

@@ -9,7 +9,7 @@ nearer it is to rank 1. They are facts about single matrices and hold along any 
 sign, whatever moved it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from numbers import Real
 from typing import Any
@@ -18,11 +18,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
-from factorflow.trajectories import schatten_norm
+from factorflow.theory._numbers import checked_whole
+from factorflow.trajectories import schatten_norm, schatten_norm_of
 
 PUBLISHED = (1.0, 1.0, 0.0)
 
@@ -33,11 +35,27 @@ def _like_its_loss(bound: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(bound)
     def computed(loss, *arguments, **options):
         with double_precision():
+            if isinstance(loss, Tracer):
+                return bound(loss, *arguments, **options)
+            values = _checked_loss(loss)
             if isinstance(loss, jax.Array):
                 return bound(loss, *arguments, **options)
-            return np.asarray(bound(np.asarray(loss, float), *arguments, **options))
+            return np.asarray(bound(values, *arguments, **options))
 
     return computed
+
+
+def _checked_loss(loss: Any) -> np.ndarray:
+    """A loss whose values are known; nothing is known of a traced one."""
+    try:
+        values = np.asarray(loss, float)
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
+    if not np.all(values >= 0):
+        raise InputError(
+            f"loss must be numbers of 0 or more, half the sum of squared residuals; got {loss!r}."
+        )
+    return values
 
 
 def blow_up_sign(values: Sequence[float] = PUBLISHED) -> int:
@@ -77,7 +95,7 @@ def unobserved_entry_bound(loss: ArrayLike, values: Sequence[float] = PUBLISHED)
     Raises
     ------
     InputError
-        If the values are none.
+        If the values are none, or a loss is known to be negative or no number.
 
     Notes
     -----
@@ -114,7 +132,7 @@ def larger_entry_bound(loss: ArrayLike, size: int) -> jax.Array:
     Raises
     ------
     InputError
-        If ``size`` is below 2.
+        If ``size`` is below 2, or a loss is known to be negative or no number.
 
     Notes
     -----
@@ -124,8 +142,7 @@ def larger_entry_bound(loss: ArrayLike, size: int) -> jax.Array:
     so that ``|det W_0| >= prod (1 - x_i) >= 1 - sqrt(d) s`` with ``sum x_i^2 <= s^2``. At ``d = 2``
     it exceeds :func:`unobserved_entry_bound` for ``s < 2 - sqrt(2)``.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 2:
-        raise InputError(f"size must be a whole number of 2 or more; got {size!r}.")
+    size = checked_whole("size", size, 2)
     s = _reach(loss)
     room = jnp.maximum(1 - jnp.sqrt(1.0 * size) * s, 0)
     return jnp.where(room > 0, room / (s * (1 + s) ** (size - 2)), 0.0)
@@ -174,9 +191,7 @@ class _Schatten(eqx.Module):
     p: float = eqx.field(static=True)
 
     def __call__(self, matrix: jax.Array) -> jax.Array:
-        values = jnp.linalg.svd(matrix, compute_uv=False)
-        top = jnp.where(values[0] > 0, values[0], 1)
-        return top * jnp.sum((values / top) ** self.p) ** (1 / self.p)
+        return schatten_norm_of(jnp.linalg.svd(matrix, compute_uv=False), self.p)
 
 
 @_like_its_loss
@@ -207,7 +222,7 @@ def norm_bound(loss: ArrayLike, norm: QuasiNorm, values: Sequence[float] = PUBLI
     Raises
     ------
     InputError
-        If the values are none.
+        If the values are none, or a loss is known to be negative or no number.
 
     Notes
     -----
@@ -248,7 +263,8 @@ def distance_bound(
     Raises
     ------
     InputError
-        If the values are none, or not ``(1, 1, 0)`` for the published bound.
+        If the values are none, or not ``(1, 1, 0)`` for the published bound, or a loss is known to
+        be negative or no number.
 
     Notes
     -----
@@ -294,7 +310,8 @@ def effective_rank_bound(
     Raises
     ------
     InputError
-        If the values are none, or not ``(1, 1, 0)`` for the published bound.
+        If the values are none, or not ``(1, 1, 0)`` for the published bound, or a loss is known to
+        be negative or no number.
 
     Notes
     -----
@@ -327,7 +344,7 @@ def _reach(loss: ArrayLike) -> jax.Array:
 
 
 def _checked(values: Sequence[float]) -> tuple[float, float, float]:
-    numbers = tuple(values)
+    numbers = tuple(values if isinstance(values, Iterable) else ())
     usable = len(numbers) == 3 and all(
         isinstance(number, Real) and abs(number) < float("inf") for number in numbers
     )

@@ -1,7 +1,6 @@
 """Rotations of the hidden bases: the product does not see them, and which dynamics do."""
 
 from collections.abc import Callable, Sequence
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from factorflow._random import stream
 from factorflow.dynamics import AbstractDynamics, Stop, solve
 from factorflow.factorizations import DeepLinear
 from factorflow.initializers import AbstractInitializer, Gaussian
+from factorflow.theory._numbers import checked_whole
 from factorflow.trajectories import EverySteps, Observable, Record, Snapshot
 
 Starter = AbstractInitializer | Callable[..., Any]
@@ -112,7 +112,7 @@ def gauge_deviation(
     def turned(*given: Any) -> tuple[np.ndarray, ...]:
         return rotated(start(*given), rotations)
 
-    n_steps = _checked_steps(steps)
+    n_steps = checked_whole("steps", steps, 1)
     (times, here), (other_times, there) = (
         _path(problem, factorization, dynamics, each, seed, n_steps) for each in (start, turned)
     )
@@ -164,13 +164,3 @@ def _check_rotation(rotation: np.ndarray, size: int, which: int) -> None:
             f"Rotation {which} must be an orthogonal matrix of shape {(size, size)}; "
             + ("it is not orthogonal." if fits else f"got shape {rotation.shape}.")
         )
-
-
-def _checked_steps(steps: int) -> int:
-    try:
-        whole = index(steps)
-    except TypeError:
-        whole = 0
-    if whole < 1:
-        raise InputError(f"steps must be a whole number of 1 or more; got {steps!r}.")
-    return whole

@@ -1,11 +1,11 @@
 """The law of parsimony: what descent from orthogonal layers leaves in common in every layer."""
 
 from numbers import Real
-from operator import index
 
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow.theory._numbers import checked_positive, checked_whole
 
 
 def common_singular_value(
@@ -61,15 +61,13 @@ def common_singular_value(
     """
     given = {"scale": scale, "learning_rate": learning_rate, "loss_factor": loss_factor}
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
-            raise InputError(f"{name} must be a positive finite number; got {value!r}.")
-    if not 0 <= weight_decay < np.inf:
-        raise InputError(f"weight_decay must be 0 or more; got {weight_decay!r}.")
-    if index(depth) < 1 or index(n_steps) < 0:
+        checked_positive(name, value)
+    if not isinstance(weight_decay, Real) or not 0 <= weight_decay < np.inf:
         raise InputError(
-            f"depth must be 1 or more and n_steps 0 or more; got {depth} and {n_steps}."
+            f"weight_decay must be a finite number of 0 or more; got {weight_decay!r}."
         )
-    path = np.empty(index(n_steps) + 1)
+    depth, n_steps = checked_whole("depth", depth, 1), checked_whole("n_steps", n_steps, 0)
+    path = np.empty(n_steps + 1)
     path[0] = scale
     for k in range(len(path) - 1):
         pull = loss_factor * path[k] ** (2 * depth - 2)
@@ -90,8 +88,9 @@ def common_count(size: int, rank: int) -> int:
     Raises
     ------
     InputError
-        If the rank is not from 0 to ``size``.
+        If they are no whole numbers, or the rank is not from 0 to ``size``.
     """
-    if not 0 <= index(rank) <= index(size):
+    size, rank = checked_whole("size", size, 1), checked_whole("rank", rank, 0)
+    if rank > size:
         raise InputError(f"rank must be from 0 to the size {size}; got {rank}.")
     return max(0, size - 2 * rank)

@@ -1,11 +1,11 @@
 """Measurements under which no Schatten quasi-norm is what a flow minimizes."""
 
 from dataclasses import dataclass
-from operator import index
 
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow.theory._numbers import checked_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +67,7 @@ def schatten_counterexample(n: int = 4) -> SchattenCounterexample:
     Source: Arora, Cohen, Hu and Luo 2019 (arXiv:1905.13655), the remark that follows from their
     theorem on commuting measurements.
     """
-    try:
-        size = index(n)
-    except TypeError:
-        size = 0
-    if size < 3:
-        raise InputError(f"n must be an integer of 3 or more; got {n!r}.")
+    size = checked_whole("n", n, 3)
     eigenvalues = np.zeros((size - 1, size))
     eigenvalues[:, 0] = 1
     eigenvalues[np.arange(size - 1), np.arange(1, size)] = -1
@@ -98,4 +93,5 @@ def schatten_power(matrix: np.ndarray, p: float) -> float:
     """
     if not 0 < p < np.inf:
         raise InputError(f"p must be positive and finite; got {p!r}.")
+    # Not the norm to the power p: for small p the norm is a huge number.
     return float(np.sum(np.linalg.svd(matrix, compute_uv=False) ** p))

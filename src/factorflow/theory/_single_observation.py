@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from factorflow._errors import InputError
-from factorflow.factorizations._preconditioner import checked_real_depth, growth_power
+from factorflow.factorizations import checked_real_depth, growth_power
 from factorflow.theory._commuting import relative_exposure
 
 

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from factorflow._errors import InputError
-from factorflow.factorizations._preconditioner import checked_real_depth, growth_power
+from factorflow.factorizations import checked_real_depth, growth_power
+from factorflow.theory._numbers import checked_positive
 from factorflow.theory._singular_basis import checked_gradient
 
 
@@ -112,14 +114,16 @@ def momentum_form(
     Raises
     ------
     InputError
-        If ``second`` is zero or not finite, or the shapes differ.
+        If ``second`` is zero or not finite, the learning rate is not positive and finite, or the
+        shapes differ.
 
     Notes
     -----
     Source: Arora, Cohen and Hazan 2018 (arXiv:1802.06509), which leaves the last term out.
     """
-    if not np.isfinite(second) or second == 0:
+    if not isinstance(second, Real) or not np.isfinite(second) or second == 0:
         raise InputError(f"second must be a finite number other than zero; got {second!r}.")
+    learning_rate = checked_positive("learning_rate", learning_rate)
     layer = _checked_row(first)
     slope = checked_gradient(gradient, layer.shape)
     inner = float(np.sum(layer * slope))

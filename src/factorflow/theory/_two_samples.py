@@ -11,6 +11,7 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
+from factorflow.theory._numbers import checked_positive
 
 _NEVER = np.inf
 
@@ -83,8 +84,7 @@ def two_sample_steps(
     if isinstance(depth, bool) or not isinstance(depth, Real) or not 1 <= float(depth) < np.inf:
         raise InputError(f"depth must be a real number of 1 or more; got {depth!r}.")
     for name, value in (("start", start), ("tolerance", tolerance), ("most", most)):
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
-            raise InputError(f"{name} must be a positive finite number; got {value!r}.")
+        checked_positive(name, value)
     with double_precision():
         arguments = (float(depth), jnp.full(2, float(start)), jnp.asarray(y), float(tolerance))
         steps, ended = _run(*map(jnp.asarray, arguments), int(most), jnp.asarray(rates), power)
@@ -109,6 +109,8 @@ def _steps_of_one(depth, start, labels, tolerance, most, rate, power):
         value = loss(w)  # of a diverged run it is not a number, or infinite
         return (value > tolerance) & jnp.isfinite(value) & (step < most)
 
+    # The rule of `single_output_velocity` anew: that one is NumPy, and here many rates are traced
+    # at once by vmap.
     def advance(carry):
         step, w = carry
         gradient = (w - labels) ** (power - 1)

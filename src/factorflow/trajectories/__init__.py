@@ -13,6 +13,7 @@ from factorflow.trajectories._monitor import (
 )
 from factorflow.trajectories._observables import (
     Observable,
+    balance_gaps,
     determinant_sign,
     effective_rank,
     frobenius_norm,
@@ -33,7 +34,7 @@ from factorflow.trajectories._record import (
 )
 from factorflow.trajectories._snapshot import Snapshot
 from factorflow.trajectories._solution import Solution
-from factorflow.trajectories._spectrum import effective_rank_of
+from factorflow.trajectories._spectrum import effective_rank_of, schatten_norm_of
 from factorflow.trajectories._status import Status
 from factorflow.trajectories._trajectory import (
     build_trajectory,
@@ -54,6 +55,7 @@ __all__ = [
     "Solution",
     "Status",
     "Violation",
+    "balance_gaps",
     "build_trajectory",
     "check_dimensions",
     "checked_monitors",
@@ -70,6 +72,7 @@ __all__ = [
     "reconstruction_error",
     "save_trajectory",
     "schatten_norm",
+    "schatten_norm_of",
     "singular_values",
     "train_error",
     "train_loss",

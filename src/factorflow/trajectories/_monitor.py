@@ -65,6 +65,9 @@ class Violation(NamedTuple):
 class MonitorReport:
     """What a monitor saw.
 
+    In a resumed run, since the start of the run that it goes on from, if that was given a monitor
+    of the same name and description; else since it was resumed.
+
     Attributes
     ----------
     name, description

@@ -1,6 +1,6 @@
 """The quantities that a run can record, each a function of a snapshot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +11,7 @@ from jax import Array
 from factorflow._errors import InputError
 from factorflow.factorizations import DeepLinear
 from factorflow.trajectories._snapshot import Snapshot
-from factorflow.trajectories._spectrum import effective_rank_of
+from factorflow.trajectories._spectrum import effective_rank_of, schatten_norm_of
 
 
 class Observable(eqx.Module):
@@ -110,6 +110,11 @@ def unbalancedness() -> Observable:
     return Observable("unbalancedness", _unbalancedness, description=text)
 
 
+def balance_gaps(factors: Sequence[Any]) -> list[Any]:
+    """``W_{j+1}^T W_{j+1} - W_j W_j^T`` of NumPy or JAX factors that chain, first applied first."""
+    return [after.T @ after - before @ before.T for before, after in pairwise(factors)]
+
+
 def determinant_sign() -> Observable:
     """Sign of the determinant of a square end-to-end matrix: 1, -1, or 0 where it vanishes.
 
@@ -154,13 +159,8 @@ def _determinant_sign(snapshot: Snapshot) -> Array:
 
 
 def _unbalancedness(snapshot: Snapshot) -> Array:
-    factors = snapshot.factors
-    if len(factors) == 1:
-        return jnp.zeros(())
-    gaps = [
-        jnp.linalg.norm(after.T @ after - before @ before.T) for before, after in pairwise(factors)
-    ]
-    return jnp.max(jnp.stack(gaps))
+    sizes = [jnp.linalg.norm(gap) for gap in balance_gaps(snapshot.factors)]
+    return jnp.max(jnp.stack(sizes)) if sizes else jnp.zeros(())
 
 
 class _Largest(eqx.Module):
@@ -174,7 +174,4 @@ class _Schatten(eqx.Module):
     p: float = eqx.field(static=True)
 
     def __call__(self, snapshot: Snapshot) -> Array:
-        values = snapshot.singular_values
-        # The largest value is taken out, so that no power under- or overflows.
-        top = jnp.where(values[0] > 0, values[0], 1)
-        return top * jnp.sum((values / top) ** self.p) ** (1 / self.p)
+        return schatten_norm_of(snapshot.singular_values, self.p)
