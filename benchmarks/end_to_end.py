@@ -12,6 +12,7 @@ Compilation is apart. A shared machine adds noise: the runs are taken in turns.
 
 import argparse
 import json
+from functools import partial
 from math import inf
 
 import jax
@@ -25,7 +26,7 @@ from factorflow.dynamics._generator import Sides
 DEPTHS = (2, 3, 8, 100, inf)
 FORMS = {"matrix": ff.DeepLinear(1), "logarithms": ff.LogSVD()}
 SIZE = 30
-SMALL = 8
+TINY_SIZES = (8, 20)
 
 
 def problem_of(size: int) -> ff.Completion:
@@ -63,9 +64,9 @@ def _velocity(dynamics: ff.EndToEndFlow, loss):
     return of_factors
 
 
-def tiny_over_small(depth: float) -> dict:
+def tiny_over_small(depth: float, size: int) -> dict:
     """A run from scale 1e-100 over one from 1e-4, in the same directions."""
-    problem = problem_of(SMALL)
+    problem = problem_of(size)
     found = {}
 
     def run(scale):
@@ -121,8 +122,9 @@ def end_to_end_over_layers() -> dict:
 CASES = {
     **{f"right_hand_side_{form}": lambda form=form: right_hand_sides(form) for form in FORMS},
     **{
-        f"from_1e-100_over_1e-4_depth_{depth}": lambda depth=depth: tiny_over_small(depth)
+        f"from_1e-100_over_1e-4_depth_{depth}_{size}x{size}": partial(tiny_over_small, depth, size)
         for depth in (2, 3, 4)
+        for size in TINY_SIZES
     },
     "end_to_end_over_layers": end_to_end_over_layers,
 }

@@ -149,7 +149,7 @@ def _show(judgements: list["Judgement"]) -> None:
             if table.rows and judgements[0].finding is not None:
                 console.print(grid(table))
     if len(judgements) > 1 or judgements[0].word != "skipped":
-        console.print(grid(verdict_table(judgements)))
+        console.print(grid(verdict_table(judgements), whole_names=True))
     for judgement in judgements:
         if judgement.verdict != judgement.word:
             option = "; give it with --data DIR." if judgement.word == "skipped" else ""

@@ -1,4 +1,4 @@
-"""The escape of one small mode in closed form, however far it has to grow."""
+"""The escape of small modes in closed form, however far they have to grow."""
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +6,12 @@ import numpy as np
 from jax import Array
 
 from factorflow.dynamics._generator import Frame, Sides
+from factorflow.dynamics._linear_flow import LinearFlow
 from factorflow.factorizations import growth_power
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 _BISECTIONS = 60
+_PARALLEL = 12.0
 _ALIGNMENT = 40.0  # e-folds that vectors may need before the mode grows
 
 
@@ -22,10 +24,10 @@ def leap(
     ``u = p / |p|``, ``v = q / |q|`` and the clock ``d theta/dt = sigma^(1 - 2/N)``, its flow is
     linear at every depth:
 
-        dp/d theta = -G q,    dq/d theta = -G^T p,
+        dp/d theta = -G q,    dq/d theta = -G^T p.
 
-    solved by the singular values of `G` off the modes that are not small. The other small modes
-    turn along, so that they stay orthogonal, and grow by the law of their own rate.
+    The other small modes turn along, so that they stay orthogonal, and grow by the law of their
+    own rate.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ def leap(
     """
     which = jnp.argmax(small)
     escape = _Escape(frame, small, which, depth)
-    hi = (efolds / depth + _ALIGNMENT) / escape.speeds[0]
+    hi = (efolds / depth + _ALIGNMENT) / escape.flow.speeds[0]
 
     def halved(_, ends):
         low, high = ends
@@ -56,32 +58,19 @@ def leap(
 
 
 class _Escape:
-    """The linear flow of one mode."""
+    """The flow of one mode, ``sigma = sigma_0 |p|^N``."""
 
     def __init__(self, frame: Frame, small: Array, which: Array, depth: float):
-        large_left = jnp.where(small[None, :], 0.0, frame.left)
-        large_right = jnp.where(small[None, :], 0.0, frame.right)
-        force = -frame.gradient
-        force = force - large_left @ (large_left.T @ force)
-        force = force - (force @ large_right) @ large_right.T
-        self.left, self.speeds, right = jnp.linalg.svd(force, full_matrices=False)
-        self.right = right.T
         u, v = frame.left[:, which], frame.right[:, which]
-        a, b = self.left.T @ u, self.right.T @ v
-        self.growing, self.falling = 0.5 * (a + b), 0.5 * (a - b)
-        self.rest = u - self.left @ a, v - self.right @ b
+        self.flow = LinearFlow(frame, small, u[:, None], v[:, None])
         self.depth, self.log = depth, frame.logs[which]
 
     def growth(self, theta: Array) -> Array:
         """Of ``log sigma``."""
-        up, down, still = self._parts(theta)
-        square = jnp.sum((up + down) ** 2) + still**2 * jnp.sum(self.rest[0] ** 2)
-        return self.depth * (self.speeds[0] * theta + 0.5 * jnp.log(square))
+        return self.depth * self.flow.log_sizes(theta)[0]
 
     def vectors(self, theta: Array) -> tuple[Array, Array]:
-        up, down, still = self._parts(theta)
-        p = self.left @ (up + down) + still * self.rest[0]
-        q = self.right @ (up - down) + still * self.rest[1]
+        p, q = (columns[:, 0] for columns in self.flow.at(theta))
         return p / jnp.linalg.norm(p), q / jnp.linalg.norm(q)
 
     def elapsed(self, theta: Array) -> Array:
@@ -94,11 +83,26 @@ class _Escape:
     def duration(self, theta: Array) -> Array:
         return self.elapsed(theta) * jnp.exp(-growth_power(self.depth) * self.log)
 
-    def _parts(self, theta: Array) -> tuple[Array, Array, Array]:
-        """Growing, falling and constant parts, all over ``exp(speeds[0] theta)``."""
-        up = self.growing * jnp.exp((self.speeds - self.speeds[0]) * theta)
-        down = self.falling * jnp.exp(-(self.speeds + self.speeds[0]) * theta)
-        return up, down, jnp.exp(-self.speeds[0] * theta)
+
+def leap_together(
+    frame: Frame, small: Array, efolds: Array, time_left: Array
+) -> tuple[Sides, Array]:
+    """The same at depth 2, where the flow of all small modes together is linear.
+
+    With ``W = P Q^T``, ``P = U sqrt(S)`` and ``Q = V sqrt(S)``, in time itself.
+    """
+    flow = LinearFlow(frame, small, frame.left, frame.right)
+    # Columns become parallel, but for what is e^theta smaller.
+    reach = jnp.minimum(0.5 * efolds, _PARALLEL) / flow.speeds[0]
+    theta = jnp.minimum(reach, time_left)
+    columns = flow.at(theta)
+    sizes = [jnp.linalg.norm(each, axis=0) for each in columns]
+    left, right = (
+        jnp.where(small[None, :], each / size[None, :], before)
+        for each, size, before in zip(columns, sizes, (frame.left, frame.right), strict=True)
+    )
+    grown = 2 * flow.speeds[0] * theta + jnp.log(sizes[0]) + jnp.log(sizes[1])
+    return Sides(left, right, jnp.where(small, grown, 0.0)), theta
 
 
 def _turned(columns: Array, before: Array, after: Array) -> Array:

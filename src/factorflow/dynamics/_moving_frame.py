@@ -23,7 +23,7 @@ from factorflow.dynamics._plateau import Growth, Plateau
 from factorflow.dynamics._rkc import RKC, RKCState
 from factorflow.dynamics._rosenbrock import RosenbrockState
 from factorflow.dynamics._tree import norm
-from factorflow.factorizations import DeepLinear, graded_svd, growth_power
+from factorflow.factorizations import DeepLinear, graded_svd
 from factorflow.trajectories import Status
 
 _REJECTIONS_ALLOWED = 100
@@ -112,7 +112,7 @@ class MovingFrameFlow(AbstractDynamics):
         left, logs, right = state.factors
         frame = Frame(left, logs, right, state.inner.gradient)
         room = end - state.time
-        if self.skip_plateaus and growth_power(self.depth) > 0:
+        if self.skip_plateaus:
             ready = state.inner.plateau.ready(frame, self.depth, self.rtol)
             attempt = jax.lax.cond(
                 ready,

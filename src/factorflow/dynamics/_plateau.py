@@ -1,7 +1,7 @@
 """Steps over a plateau: the closed-form escape of modes too small to change the gradient."""
 
 from collections.abc import Callable
-from math import isfinite
+from math import inf
 
 import diffrax
 import equinox as eqx
@@ -19,7 +19,7 @@ from factorflow.dynamics._generator import (
     rates,
     slope_of,
 )
-from factorflow.dynamics._leap import leap
+from factorflow.dynamics._leap import leap, leap_together
 from factorflow.factorizations import graded_svd, growth_power
 
 _STILL = 1e-2  # share of rtol: how fast, against the first fit, the large modes may still move
@@ -168,7 +168,10 @@ class Plateau(eqx.Module):
             sides, duration = leap(frame, small, depth, room, time_left)
             return sides, Growth.none(frame.logs, duration), jnp.zeros(())
 
-        if leaps and isfinite(depth):
+        if leaps and depth == 2:
+            sides, span = leap_together(frame, small, efolds, time_left)
+            growth, excess = Growth.none(frame.logs, span), jnp.zeros(())
+        elif leaps and depth < inf:
             alone = self._alone(frame, depth, rtol)
             sides, growth, excess = jax.lax.cond(alone, over, along)
         else:

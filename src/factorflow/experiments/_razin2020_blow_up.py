@@ -182,7 +182,7 @@ def _published_norm(loss: np.ndarray) -> np.ndarray:
 
 
 def _entry_figure(runs: _Runs) -> Figure:
-    figure, axes = panels(len(_DEPTHS), width=3.6)
+    figure, axes = panels(len(_DEPTHS), width=4.4)
     bounds = {"exact bound": unobserved_entry_bound, "published, for norms": _published_norm}
     for depth, ax in zip(_DEPTHS, axes, strict=True):
         shown = [
