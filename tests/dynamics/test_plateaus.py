@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from small_problem import PROBLEM, SHAPE, gradient_by_hand, norm, start_at
 
-from factorflow import Completion, EndToEndFlow, Gaussian, LogSVD, Record, Status, Stop, solve
+from factorflow import AtTimes, Completion, EndToEndFlow, Gaussian, LogSVD, Record, Status, Stop, solve
 from factorflow.initializers import balanced_factors
-from factorflow.trajectories import effective_rank, gradient_norm, train_loss
+from factorflow.trajectories import effective_rank, gradient_norm, singular_values, train_loss
 
 RTOL = 1e-6
 LEFT, VALUES, RIGHT = np.linalg.svd(np.random.default_rng(0).normal(size=SHAPE), False)
@@ -77,6 +77,21 @@ def test_a_tiny_start_knows_the_norm_of_its_gradient(scale):
     expected = norm(gradient_by_hand(PROBLEM, factors))
     found = run(scale).trajectory["gradient_norm"].values[0]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("depth", [3, inf])
+def test_records_at_given_times_follow_the_escape_and_end_at_the_end(depth):
+    logs = np.log(VALUES / VALUES[0]) + np.log(1e-30)
+    given = {"init": start_at([LEFT, logs, RIGHT.T]), "stop": Stop(train_error=1e-6)}
+    plain = solve(PROBLEM, LogSVD(), EndToEndFlow(depth), record=Record([]), **given)
+    record = Record([train_loss(), singular_values()], schedule=AtTimes.linear(plain.time, 40))
+    solution = solve(PROBLEM, LogSVD(), EndToEndFlow(depth), record=record, **given)
+    losses, values = (solution.trajectory[name] for name in ("train_loss", "singular_values"))
+    assert np.isfinite(values).all()
+    assert np.all(np.diff(losses) <= 1e-6 * losses[0].item())
+    np.testing.assert_allclose(solution.matrix, plain.matrix, atol=0.03)
+    # Time stands still in float64 while the last mode escapes, and the run goes on.
+    assert 2 * losses[-1].item() == solution.train_error
 
 
 def test_at_infinite_depth_a_plateau_step_that_fails_does_not_end_the_run():

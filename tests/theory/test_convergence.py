@@ -91,9 +91,11 @@ def test_there_is_no_margin_beyond_the_least_singular_value():
 def test_descent_converges_within_the_certified_count(depth):
     target, start = np.ones((1, 1)), np.full((1, 1), 0.9)
     factors = layers(start, depth)
-    limit = descent_certificate(factors, target, 1.0).assumptions[-1].limit
-    certificate = descent_certificate(factors, target, limit)
+    certificate = descent_certificate(factors, target)
+    limit = certificate.assumptions[-1].limit
     assert certificate.holds
+    assert repr(descent_certificate(start, target, limit, depth)) == repr(certificate)
+    assert not descent_certificate(start, target, 1.001 * limit, depth).holds
     c = certificate.margin
     assert c == pytest.approx(0.9)
     assert limit == pytest.approx(c ** ((4 * depth - 2) / depth) / (6144 * depth**3))
@@ -239,7 +241,9 @@ def steps(n):
     [
         (lambda: deficiency_margin(np.eye(2), np.eye(3)), "one shape"),
         (lambda: descent_certificate([np.eye(2)], np.eye(2), 0.0), "learning_rate"),
-        (lambda: descent_certificate([np.eye(2)], np.eye(2), None), "learning_rate must be"),  # type: ignore[arg-type]
+        (lambda: descent_certificate(np.eye(2), np.eye(2)), "needs a depth"),
+        (lambda: descent_certificate(np.eye(2), np.eye(2), depth=1.5), "depth must be"),  # type: ignore[arg-type]
+        (lambda: descent_certificate([np.eye(2)], np.eye(2), depth=1), "depth of their own"),
         (lambda: descent_certificate([np.eye(2)], np.eye(2), inf), "positive finite number"),
         (lambda: descent_certificate([np.eye(2)], np.zeros((2, 2)), 0.1), "target is zero"),
         (lambda: descent_certificate([np.eye(2), np.ones((2, 3))], np.eye(2), 0.1), "chain"),

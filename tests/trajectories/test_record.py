@@ -82,6 +82,12 @@ def test_times_that_cannot_be(times):
         AtTimes(times)
 
 
+@pytest.mark.parametrize("ends", [(0, 1, 3), (1, np.inf, 3), (2, 1, 3), (1, 2, 0)])
+def test_geometric_times_that_cannot_be(ends):
+    with pytest.raises(InputError, match="AtTimes needs positive finite times"):
+        AtTimes.geometric(*ends)
+
+
 @pytest.mark.parametrize("settings", [{"stride": 0}, {"stride": -4}, {"at_most": 3}])
 def test_steps_that_cannot_be(settings):
     with pytest.raises(InputError, match="EverySteps needs"):

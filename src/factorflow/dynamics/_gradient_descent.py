@@ -50,6 +50,10 @@ class GradientDescent(AbstractDynamics):
     ):
         if learning_rate is None and transformation is None:
             raise InputError("GradientDescent needs a learning_rate or an Optax transformation.")
+        if isinstance(learning_rate, optax.GradientTransformation):
+            raise InputError(
+                "Give an Optax transformation by name: GradientDescent(transformation=...)."
+            )
         number = learning_rate is None or isinstance(learning_rate, Real)
         if not number or (learning_rate is not None and not 0 < learning_rate < inf):
             raise InputError(f"learning_rate must be a positive number; got {learning_rate!r}.")

@@ -164,7 +164,9 @@ class MovingFrameFlow(AbstractDynamics):
 
     def at(self, loss, state, time):
         path, time = state.inner.path, jnp.minimum(time, state.time)
-        theta = path.growth.theta_at(time - path.start, self.depth)
+        # A long time before may have rounded the difference.
+        since = jnp.clip(time - path.start, 0.0, path.growth.duration(self.depth))
+        theta = jnp.minimum(path.growth.theta_at(since, self.depth), path.growth.span)
         sides = _hermite(path, theta / path.growth.span)
         logs = path.growth.logs_at(theta, self.depth) + sides.change
         factors = graded_svd(sides.left, logs, sides.right)

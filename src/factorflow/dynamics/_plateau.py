@@ -44,12 +44,13 @@ class Growth(eqx.Module):
     rates: Array  # (k,) in units of the leading mode's clock at the start
     lead_rate: Array
     lead_log: Array
+    moving: Array  # (k,) booleans: the others rest
     span: Array  # theta at the end
 
     @classmethod
     def none(cls, logs, time) -> "Growth":
         zero = jnp.zeros(())
-        return cls(logs, jnp.zeros_like(logs), zero, zero, zero + time)
+        return cls(logs, jnp.zeros_like(logs), zero, zero, jnp.full(logs.shape, True), zero + time)
 
     def logs_at(self, theta, depth) -> Array:
         power = growth_power(depth)
@@ -84,8 +85,8 @@ class Growth(eqx.Module):
 
     def slopes(self, frame: Frame, frame1: Frame, sides: Sides, depth) -> tuple[Sides, Sides]:
         """Slopes of the sides over the span, at its two ends."""
-        first = generator(frame, depth, self.clock(0.0, depth))
-        last = generator(frame1, depth, self.clock(self.span, depth))
+        first = generator(frame, depth, self.clock(0.0, depth), self.moving)
+        last = generator(frame1, depth, self.clock(self.span, depth), self.moving)
         ends = (
             slope_of(first, frame, at_rest(frame), self.speeds_at(0.0, depth)),
             slope_of(last, frame1, sides, self.speeds_at(self.span, depth)),
@@ -239,7 +240,7 @@ class Plateau(eqx.Module):
         relative = jnp.where(small, speeds * jnp.exp(power * (logs - logs[largest])), -jnp.inf)
         lead = jnp.where(jnp.max(relative) > 0, jnp.argmax(relative), largest)
         own = jnp.where(small, speeds * jnp.exp(power * (logs - logs[lead])), 0.0)
-        return Growth(logs, own, own[lead], logs[lead], jnp.ones(()))
+        return Growth(logs, own, own[lead], logs[lead], small, jnp.ones(()))
 
     def _spanned(self, growth: Growth, frame: Frame, depth, efolds, time_left) -> Growth:
         """The same over so many e-folds of the fastest, within the time that is left."""

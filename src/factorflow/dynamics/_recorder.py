@@ -50,6 +50,7 @@ class Recorder:
     def trajectory(self, run: int, attributes: dict) -> xr.Dataset:
         """The records of one run, up to its end."""
         own = [{name: seen[run] for name, seen in record.items()} for record in self.records]
-        end = own[-1]["time"]
-        until = next(i for i, record in enumerate(own) if record["time"] >= end)
+        # A run of a batch that has ended stays as it is; time alone may stand still in float64.
+        end = (own[-1]["time"], own[-1]["step"])
+        until = next(i for i, record in enumerate(own) if (record["time"], record["step"]) == end)
         return build_trajectory(self.observables, own[: until + 1], attributes)

@@ -62,8 +62,8 @@ def solve(
     Parameters
     ----------
     problem
-        A :class:`Completion` or :class:`Sensing`, or anything with a ``shape`` and
-        ``loss(factorization, route)``.
+        A :class:`Completion`, :class:`Sensing` or :class:`Regression`, or anything with a
+        ``shape`` and ``loss(factorization, route)``.
     factorization
         How the unknown is written, e.g. ``DeepLinear(3)``.
     dynamics
@@ -219,12 +219,19 @@ def _trajectory(engine: Engine, recorder: Recorder, which: int, status: Status, 
     return recorder.trajectory(which, attributes)
 
 
+_REMEDIES = {
+    Status.DIVERGED: "A smaller learning rate or tolerance may help",
+    Status.STALLED: "Another tolerance or solver may help, or, from a start as small as this is, "
+    "LogSVD() with EndToEndFlow(depth)",
+}
+
+
 def raise_failure(solution: Solution) -> None:
     if solution.status.failed:
         raise FlowError(
             f"{solution.status.sentence} It got to step {solution.n_steps}, time "
-            f"{solution.time:.3g}, train error {solution.train_error:.3g}. A smaller learning rate "
-            "or tolerance may help; solve(..., throw=False) returns what there is."
+            f"{solution.time:.3g}, train error {solution.train_error:.3g}. "
+            f"{_REMEDIES[solution.status]}; solve(..., throw=False) returns what there is."
         )
 
 

@@ -17,8 +17,8 @@ class Stop(eqx.Module):
     Parameters
     ----------
     train_error
-        Mean squared residual over the observed entries at or below this (twice the loss). Give None
-        for a loss of your own that can fall below zero.
+        Twice the loss, with squared losses the mean squared residual over the observed entries, at
+        or below this. Give None for a loss of your own that can fall below zero.
     gradient_norm
         Stationarity: Euclidean norm of the gradient at or below this. The start near zero lies
         near a saddle, where the gradient is small as well: choose it below that.

@@ -169,14 +169,12 @@ def _certified_descent(
     target: np.ndarray, start: np.ndarray, depth: int, progress: Progress | None
 ) -> dict[str, Any]:
     layers = _layers(start, depth)
-    first = descent_certificate(layers, target, 1.0)
-    limits = {each.name: each.limit for each in first.assumptions}
+    _, balance, _ = descent_certificate(layers, target).assumptions
     # The product stays; the unbalancedness becomes 4 s ||W_1 W_1^T||, nine tenths of what may be.
-    slack = 0.9 * limits["balancedness"] / (4 * np.linalg.norm(layers[0] @ layers[0].T))
+    slack = 0.9 * balance.limit / (4 * np.linalg.norm(layers[0] @ layers[0].T))
     layers[0], layers[1] = layers[0] * (1 + slack), layers[1] / (1 + slack)
-    # A little less than the limit, which the slack changes in its last digits.
-    rate = limits["learning rate"] * (1 - 1e-9)
-    certificate = descent_certificate(layers, target, rate)
+    certificate = descent_certificate(layers, target)
+    rate = certificate.assumptions[-1].value
     excess = _EXCESS * certificate.excess_loss
     promised = ceil(certificate.until(excess))
     solution = _descend(

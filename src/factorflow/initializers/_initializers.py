@@ -155,6 +155,9 @@ class Orthogonal(AbstractInitializer):
 class StartAt(AbstractInitializer):
     """Balanced factors of a given matrix; the seed has no effect.
 
+    ``StartAt(W)(DeepLinear(3), W.shape, 0)`` gives the factors themselves, as every initializer
+    does that is called with a factorization, a shape and a seed.
+
     Parameters
     ----------
     matrix

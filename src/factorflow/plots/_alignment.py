@@ -29,7 +29,7 @@ def plot_alignment(alignment: xr.Dataset, ax: Axes | None = None) -> Axes:
     if not isinstance(alignment, xr.Dataset) or not needed <= set(alignment.variables):
         raise InputError(
             "plot_alignment draws a Dataset with diagonal and off_diagonal over record, with the "
-            f"coordinate time; got {type(alignment).__name__}."
+            f"coordinate time; got {_described(alignment)}."
         )
     ax = calm(new_axes(ax))
     times = along(alignment, ax, "time")
@@ -40,6 +40,12 @@ def plot_alignment(alignment: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(r"Mean size of entries of $U^\top G\, V$")
     legend(ax)
     return ax
+
+
+def _described(given) -> str:
+    if not isinstance(given, xr.Dataset):
+        return type(given).__name__
+    return "one with " + (", ".join(map(str, given.variables)) or "no variables")
 
 
 _WORDS = {"diagonal": "on the diagonal", "off_diagonal": "off the diagonal"}

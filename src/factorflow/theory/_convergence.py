@@ -14,6 +14,8 @@ from factorflow.theory._conserved import conserved_quantities, unbalancedness
 from factorflow.theory._numbers import checked_positive, checked_whole
 from factorflow.theory._singular_basis import checked_matrix
 
+_ROUNDING = 1e-12  # of a limit that was computed twice
+
 
 def deficiency_margin(matrix: ArrayLike, target: ArrayLike) -> float:
     """``c* = max(0, sigma_min(Phi) - ||W - Phi||_F)``, the distance kept from singular matrices.
@@ -67,10 +69,10 @@ class Assumption:
 
     @property
     def holds(self) -> bool:
-        """Whether it is met; the deficiency margin strictly."""
+        """Whether it is met, but for rounding; the deficiency margin strictly."""
         if self.name == "deficiency margin":
             return self.value < self.limit
-        return self.value <= self.limit
+        return self.value <= self.limit * (1 + _ROUNDING)
 
     @property
     def excess(self) -> float:
@@ -106,7 +108,21 @@ class ConvergenceCertificate:
     rate
         Per step of a descent, per unit of time of a flow; 0 without a margin.
     assumptions
-        All of the theorem's, met or not.
+        All of the theorem's, met or not, each an :class:`Assumption`.
+    holds
+        Whether all are met; only then is the rest a promise.
+    failures
+        Those that are not.
+    sentence
+        The outcome in words.
+
+    Examples
+    --------
+    >>> certificate = flow_certificate([[0.9]], [[1.0]], depth=3)
+    >>> certificate
+    <ConvergenceCertificate: Every assumption is met; the loss falls at least at the rate 0.869.>
+    >>> round(certificate.until(1e-6), 2)  # time to a loss of 1e-6
+    9.8
     """
 
     margin: float
@@ -132,6 +148,9 @@ class ConvergenceCertificate:
             return f"Every assumption is met; the loss falls at least at the rate {self.rate:.4g}."
         return " ".join(assumption.sentence for assumption in self.failures)
 
+    def __repr__(self) -> str:
+        return f"<ConvergenceCertificate: {self.sentence}>"
+
     def until(self, excess: float) -> float:
         """Steps or time after which the loss is within ``excess`` of its infimum.
 
@@ -154,7 +173,10 @@ class ConvergenceCertificate:
 
 
 def descent_certificate(
-    factors: Sequence[ArrayLike], target: ArrayLike, learning_rate: float
+    start: Sequence[ArrayLike] | ArrayLike,
+    target: ArrayLike,
+    learning_rate: float | None = None,
+    depth: int | None = None,
 ) -> ConvergenceCertificate:
     """The promise for gradient descent on ``l(W) = 1/2 ||W - Phi||_F^2``.
 
@@ -165,18 +187,23 @@ def descent_certificate(
 
     Parameters
     ----------
-    factors
-        The start ``W_1, ..., W_N``, first applied first.
+    start
+        The factors ``W_1, ..., W_N``, first applied first; or, with ``depth``, the end-to-end
+        matrix of a balanced start.
     target
         `Phi`, ``(m, n)``.
     learning_rate
-        `eta`, for this loss. A fully observed :class:`Completion` of ``m n`` entries takes the
+        `eta`, for this loss; by default the largest that is certified, the ``limit`` of the
+        last assumption. A fully observed :class:`Completion` of ``m n`` entries takes the
         mean, ``l / (m n)``: its learning rate is ``m n eta``.
+    depth
+        `N`, a whole number, of a start given as a matrix.
 
     Raises
     ------
     InputError
-        If the shapes do not fit, or the learning rate is not positive and finite.
+        If the shapes do not fit, the learning rate is not positive and finite, or the depth is
+        missing, none, or given beside factors.
 
     Notes
     -----
@@ -185,16 +212,20 @@ def descent_certificate(
     for scalars the loss gets there four to seven times sooner, and beyond scalars the counts soon
     pass what a computer can do.
     """
-    factors = [checked_matrix(factor) for factor in factors]
-    learning_rate = checked_positive("learning_rate", learning_rate)
+    factors = _start_factors(start, depth)
     matrix = _product(factors)
     _, target = _checked_pair(matrix, target)
-    N, norm = len(factors), float(np.linalg.norm(target))
+    N = len(factors) if depth is None else checked_whole("depth", depth, 1)
+    norm = float(np.linalg.norm(target))
     c = deficiency_margin(matrix, target)
     if norm == 0:
         raise InputError("The target is zero, which is singular: no start has a margin.")
     least_balance = c**2 / (256 * N**3 * norm ** (2 * (N - 1) / N))
     largest_rate = c ** ((4 * N - 2) / N) / (6144 * N**3 * norm ** ((6 * N - 4) / N))
+    if learning_rate is None:
+        learning_rate = largest_rate
+    else:
+        learning_rate = checked_positive("learning_rate", learning_rate)
     return ConvergenceCertificate(
         margin=c,
         depth=N,

@@ -99,7 +99,8 @@ def gauge_deviation(
     Notes
     -----
     Rounding differs between the two runs and grows where products leave a saddle, so that an
-    invariant dynamics deviates by some multiple of 1e-16.
+    invariant dynamics deviates by some multiple of 1e-16. A product that has hardly moved in
+    ``steps`` steps deviates little under any dynamics: make them enough to fit.
     """
     if not isinstance(factorization, DeepLinear) or factorization.depth < 2:
         raise InputError(

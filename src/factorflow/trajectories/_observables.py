@@ -43,8 +43,8 @@ def train_loss() -> Observable:
 
 
 def train_error() -> Observable:
-    """Mean squared residual over the observed entries, twice the loss."""
-    text = "mean squared residual over the observed entries"
+    """Twice the loss: with squared losses the mean squared residual over the observed entries."""
+    text = "twice the train loss (squared: the mean squared residual over the observed entries)"
     return Observable("train_error", _train_error, units="value^2", description=text)
 
 

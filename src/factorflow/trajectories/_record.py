@@ -51,9 +51,12 @@ class EverySteps(AbstractSchedule):
 
 
 class AtTimes(AbstractSchedule):
-    """At the given times, by the dense output of the solver: the run itself is not changed.
+    """At the given times, by the dense output of the solver.
 
-    A descent is observed at the first step at or after each time.
+    The steps are those of a run that is not observed, but on :class:`LogSVD`: there the escapes
+    that it would leap over in one step are followed, so that there is something to see on the way,
+    and the two runs agree to the tolerance. A descent is observed at the first step at or after
+    each time. Every record costs a look from the host, about a millisecond.
 
     Parameters
     ----------
@@ -80,12 +83,26 @@ class AtTimes(AbstractSchedule):
 
     @classmethod
     def linear(cls, end: float, n: int) -> "AtTimes":
-        """``n`` equally spaced times, the last at ``end``."""
+        """``n`` equally spaced times, the first at ``end / n`` and the last at ``end``.
+
+        Raises
+        ------
+        InputError
+            If ``end`` is not positive and finite, or ``n`` below 1.
+        """
+        _check_ends(end, end, n)
         return cls(np.linspace(0, end, n + 1)[1:])
 
     @classmethod
     def geometric(cls, start: float, end: float, n: int) -> "AtTimes":
-        """``n`` times of constant ratio from ``start`` to ``end``."""
+        """``n`` times of constant ratio from ``start`` to ``end``, both included.
+
+        Raises
+        ------
+        InputError
+            If the two are not positive, finite and increasing, or ``n`` is below 1.
+        """
+        _check_ends(start, end, n)
         return cls(np.geomspace(start, end, n))
 
     @property
@@ -175,6 +192,14 @@ def default_observables(problem) -> tuple[Observable, ...]:
         observables.nuclear_norm(),
         *(() if truth is None else (reconstruction_error(problem),)),
     )
+
+
+def _check_ends(start: float, end: float, n: int) -> None:
+    if not (0 < start <= end < np.inf and n >= 1):
+        raise InputError(
+            "AtTimes needs positive finite times that increase, and one of them or more; "
+            f"got times from {start!r} to {end!r}, n={n!r}."
+        )
 
 
 def _as_observable(given) -> Observable:

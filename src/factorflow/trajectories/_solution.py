@@ -28,7 +28,7 @@ class Solution:
     status
         How the run ended; ``status.sentence`` says it in words.
     train_error
-        Mean squared residual over the observed entries (twice the loss).
+        Twice the loss: with squared losses the mean squared residual over the observed entries.
     time
         Gradient-flow time at the end; of a descent, steps times learning rate.
     n_steps
