@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from small_problem import PROBLEM, SHAPE, gradient_by_hand, norm, start_at
 
-from factorflow import AtTimes, Completion, EndToEndFlow, Gaussian, LogSVD, Record, Status, Stop, solve
+from factorflow import (
+    AtTimes,
+    Completion,
+    EndToEndFlow,
+    Gaussian,
+    LogSVD,
+    Record,
+    Status,
+    Stop,
+    solve,
+)
 from factorflow.initializers import balanced_factors
 from factorflow.trajectories import effective_rank, gradient_norm, singular_values, train_loss
 

@@ -48,8 +48,8 @@ def determinant_sign_monitor(sign: int) -> Monitor:
     -----
     Source: Razin and Cohen 2020 (arXiv:2005.06398). Descent does not keep it: its steps can go
     across the singular matrices. Nor does a :class:`GradientFlow` on two layers, once the
-    determinant is below what its tolerance resolves, however small that is. ``EndToEndFlow`` on ``LogSVD``
-    keeps it exactly.
+    determinant is below what its tolerance resolves, however small that is. ``EndToEndFlow`` on
+    ``LogSVD`` keeps it exactly.
     """
     if sign not in (1, -1):
         raise InputError(f"sign must be 1 or -1; got {sign!r}.")
