@@ -221,20 +221,17 @@ def descent_certificate(
     if norm == 0:
         raise InputError("The target is zero, which is singular: no start has a margin.")
     least_balance = c**2 / (256 * N**3 * norm ** (2 * (N - 1) / N))
-    largest_rate = c ** ((4 * N - 2) / N) / (6144 * N**3 * norm ** ((6 * N - 4) / N))
-    if learning_rate is None:
-        learning_rate = largest_rate
-    else:
-        learning_rate = checked_positive("learning_rate", learning_rate)
+    largest = float(c ** ((4 * N - 2) / N) / (6144 * N**3 * norm ** ((6 * N - 4) / N)))
+    eta = largest if learning_rate is None else checked_positive("learning_rate", learning_rate)
     return ConvergenceCertificate(
         margin=c,
         depth=N,
         excess_loss=0.5 * float(np.sum((matrix - target) ** 2)),
-        rate=learning_rate * c ** (2 * (N - 1) / N),
+        rate=eta * c ** (2 * (N - 1) / N),
         assumptions=(
             _margin_assumption(matrix, target),
             _balance_assumption(factors, least_balance),
-            Assumption("learning rate", "its size", learning_rate, largest_rate),
+            Assumption("learning rate", "its size", eta, largest),
         ),
     )
 
