@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from factorflow.estimators import DeepMatrixCompletion, NuclearNormCompletion, SoftImpute
     from factorflow.factorizations import DeepLinear, LogSVD
     from factorflow.initializers import Balanced, Gaussian, Identity, Orthogonal, StartAt
-    from factorflow.problems import Completion, FunctionProblem, Regression, Sensing
+    from factorflow.problems import (
+        Completion,
+        FunctionProblem,
+        OneBitCompletion,
+        Regression,
+        RobustCompletion,
+        Sensing,
+    )
     from factorflow.trajectories import (
         AtTimes,
         EverySteps,
@@ -57,11 +64,13 @@ _HOME = {
     "convex": ("nuclear_norm", "soft_impute"),
     "dynamics": (
         "RKC",
+        "DampedNewton",
         "EarlyStopping",
         "EndToEndDescent",
         "EndToEndFlow",
         "GradientDescent",
         "GradientFlow",
+        "GreedyLowRank",
         "Rosenbrock",
         "Stop",
         "group_rmsprop",
@@ -69,9 +78,16 @@ _HOME = {
         "solve_many",
     ),
     "estimators": ("DeepMatrixCompletion", "NuclearNormCompletion", "SoftImpute"),
-    "factorizations": ("DeepLinear", "LogSVD"),
+    "factorizations": ("DeepLinear", "LogSVD", "Symmetric"),
     "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal", "StartAt"),
-    "problems": ("Completion", "FunctionProblem", "Regression", "Sensing"),
+    "problems": (
+        "Completion",
+        "FunctionProblem",
+        "OneBitCompletion",
+        "Regression",
+        "RobustCompletion",
+        "Sensing",
+    ),
     "trajectories": (
         "AtTimes",
         "EverySteps",
@@ -101,6 +117,7 @@ __all__ = [
     "AtTimes",
     "Balanced",
     "Completion",
+    "DampedNewton",
     "DeepLinear",
     "DeepMatrixCompletion",
     "EarlyStopping",
@@ -113,15 +130,18 @@ __all__ = [
     "Gaussian",
     "GradientDescent",
     "GradientFlow",
+    "GreedyLowRank",
     "Identity",
     "InputError",
     "LogSVD",
     "Monitor",
     "NuclearNormCompletion",
     "Observable",
+    "OneBitCompletion",
     "Orthogonal",
     "Record",
     "Regression",
+    "RobustCompletion",
     "Rosenbrock",
     "Sensing",
     "SoftImpute",
@@ -129,6 +149,7 @@ __all__ = [
     "StartAt",
     "Status",
     "Stop",
+    "Symmetric",
     "convex",
     "datasets",
     "experiments",

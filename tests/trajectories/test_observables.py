@@ -17,6 +17,7 @@ from factorflow.trajectories import (
     frobenius_norm,
     gradient_norm,
     held_out_error,
+    matrix,
     mean_squared_error,
     nuclear_norm,
     reconstruction_error,
@@ -66,6 +67,7 @@ OBSERVABLES = {
     "schatten_3_norm": (schatten_norm(3), lambda factors, W: np.linalg.norm(values(W), 3)),
     "schatten_1.5_norm": (schatten_norm(1.5), lambda factors, W: np.linalg.norm(values(W), 1.5)),
     "schatten_inf_norm": (schatten_norm(np.inf), lambda factors, W: np.linalg.norm(W, 2)),
+    "matrix": (matrix(), lambda factors, W: W),
     "unbalancedness": (unbalancedness(), lambda factors, W: max(gaps(factors), default=0)),
     "reconstruction_error": (
         reconstruction_error(PROBLEM),

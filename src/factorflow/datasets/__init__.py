@@ -2,7 +2,8 @@
 
 from factorflow.datasets._gas_sensor import GasSensor, gas_sensor
 from factorflow.datasets._low_rank import low_rank
+from factorflow.datasets._low_rank_psd import low_rank_psd
 from factorflow.datasets._movielens import movielens
 from factorflow.datasets._photograph import photograph
 
-__all__ = ["GasSensor", "gas_sensor", "low_rank", "movielens", "photograph"]
+__all__ = ["GasSensor", "gas_sensor", "low_rank", "low_rank_psd", "movielens", "photograph"]

@@ -49,24 +49,29 @@ def low_rank(
     arXiv:1905.13655 (100 x 100, rank 5, Frobenius norm 100).
     """
     m, n = _checked_shape(shape)
-    if not _is_positive_integer(rank) or rank > min(m, n):
+    if not is_positive_integer(rank) or rank > min(m, n):
         raise InputError(
             f"rank must be an integer from 1 to {min(m, n)} for a {m} x {n} matrix; got {rank!r}."
         )
-    target = math.sqrt(m * n) if norm is None else _checked_norm(norm)
     left = stream(seed, "low_rank", "left").standard_normal((m, rank))
     right = stream(seed, "low_rank", "right").standard_normal((n, rank))
-    product = left @ right.T
-    return product * (target / np.linalg.norm(product))
+    return scaled_to(left @ right.T, norm)
 
 
-def _is_positive_integer(value: Any) -> bool:
+def scaled_to(matrix: np.ndarray, norm: float | None) -> np.ndarray:
+    """A multiple of a matrix with a Frobenius norm, by default with a mean square of 1."""
+    target = math.sqrt(matrix.size) if norm is None else _checked_norm(norm)
+    return matrix * (target / np.linalg.norm(matrix))
+
+
+def is_positive_integer(value: Any) -> bool:
+    """Whether a value is an integer of 1 or more, and no truth value."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _checked_shape(shape: Any) -> tuple[int, int]:
     pair = tuple(shape) if isinstance(shape, tuple | list) else ()
-    if len(pair) != 2 or not all(map(_is_positive_integer, pair)):
+    if len(pair) != 2 or not all(map(is_positive_integer, pair)):
         raise InputError(
             "shape must be a pair of positive integers (rows, columns), for instance (100, 100); "
             f"got {shape!r}."

@@ -1,11 +1,14 @@
 """How the factors move: descent and flow under one loop."""
 
 from factorflow.dynamics._abstract import AbstractDynamics, State
+from factorflow.dynamics._damped_newton import DampedNewton
 from factorflow.dynamics._early_stopping import EarlyStopping
 from factorflow.dynamics._end_to_end_descent import EndToEndDescent
 from factorflow.dynamics._end_to_end_flow import EndToEndFlow
 from factorflow.dynamics._gradient_descent import GradientDescent
 from factorflow.dynamics._gradient_flow import GradientFlow
+from factorflow.dynamics._greedy_low_rank import GreedyLowRank
+from factorflow.dynamics._greedy_path import CriticalPoint, GreedyPath, PhaseEnd
 from factorflow.dynamics._group_rmsprop import group_rmsprop
 from factorflow.dynamics._rkc import RKC
 from factorflow.dynamics._rosenbrock import Rosenbrock
@@ -16,11 +19,16 @@ from factorflow.dynamics._stop import Stop
 __all__ = [
     "RKC",
     "AbstractDynamics",
+    "CriticalPoint",
+    "DampedNewton",
     "EarlyStopping",
     "EndToEndDescent",
     "EndToEndFlow",
     "GradientDescent",
     "GradientFlow",
+    "GreedyLowRank",
+    "GreedyPath",
+    "PhaseEnd",
     "Rosenbrock",
     "State",
     "Stop",

@@ -38,6 +38,17 @@ class AbstractDynamics(eqx.Module):
         """Whether ``State.n_gradients`` is the true count."""
         return True
 
+    @property
+    def default_stop(self) -> Any:
+        """When a run ends for which nothing is said."""
+        from factorflow.dynamics._stop import Stop  # judges states, which are made here
+
+        return Stop()
+
+    def outcome(self, factorization: AbstractFactorization, state: State) -> Any:
+        """What a run has to tell beside its end, from its state on the host; None for nothing."""
+        return None
+
     def check(self, factorization: AbstractFactorization) -> None:
         """Refuse a factorization whose factors this dynamics cannot move.
 

@@ -75,7 +75,7 @@ def solve(
         Seed of the start. The same seed gives the same run.
     stop
         When the run ends; by default ``Stop()``, at a mean squared train error of 1e-6 or after
-        100,000 gradients.
+        100,000 gradients; of :class:`GreedyLowRank` at its certificate.
     record
         What to record and when.
     early_stopping
@@ -115,7 +115,7 @@ def solve(
         If the run failed and ``throw`` is True.
     """
     dynamics = GradientFlow() if dynamics is None else dynamics
-    stop = Stop() if stop is None else stop
+    stop = dynamics.default_stop if stop is None else stop
     record = Record() if record is None else record
     init = Gaussian() if init is None else init
     parts = {"dynamics": dynamics, "init": init, "stop": stop, "record": record}
@@ -203,6 +203,7 @@ def make_solution(
         seconds=seconds,
         state=state,
         record_trajectory=partial(_trajectory, engine, recorder, which, status, seed),
+        path=engine.dynamics.outcome(engine.factorization, state),
         monitors=reports(engine.monitors, watch),
     )
 

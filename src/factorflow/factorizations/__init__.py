@@ -11,11 +11,13 @@ from factorflow.factorizations._preconditioner import (
     preconditioner_eigenvalues,
     spectral_factor,
 )
+from factorflow.factorizations._symmetric import Symmetric
 
 __all__ = [
     "AbstractFactorization",
     "DeepLinear",
     "LogSVD",
+    "Symmetric",
     "balanced_factors",
     "checked_real_depth",
     "graded_svd",

@@ -10,6 +10,7 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
 from factorflow.problems import _half_gradients as by_halves
+from factorflow.problems._dense import DenseLoss
 from factorflow.problems._index import CellIndex, cell_index
 from factorflow.problems._loss import AbstractLoss, Factors
 
@@ -46,6 +47,7 @@ class EntriesLoss(AbstractLoss):
     """
 
     route: ClassVar[str] = "entries"
+    entrywise: ClassVar[bool] = True
     factorization: Any = eqx.field(static=True)
     shape: tuple[int, int] = eqx.field(static=True)
     kernel: str = eqx.field(static=True)
@@ -89,6 +91,16 @@ class EntriesLoss(AbstractLoss):
                 left, right.T, self.values, self.index
             )
             return value / count, pull_back((left_gradient / count, right_gradient_t.T / count))[0]
+
+    def dense(self) -> DenseLoss:
+        """The same loss by the route that forms the matrix."""
+        with double_precision():
+            empty = jnp.zeros(self.shape)
+            cells = self.index.rows, self.index.columns
+            values = empty.at[cells].set(self.values)
+            return DenseLoss(
+                self.factorization, values, empty.at[cells].set(1.0), self.values.shape[0]
+            )
 
     @property
     def _compiled(self) -> bool:

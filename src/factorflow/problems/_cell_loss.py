@@ -6,7 +6,9 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow.problems._by_entries import EntriesLoss, default_kernel
+from factorflow.problems._cell_functions import AbstractCellFunction
 from factorflow.problems._dense import DenseLoss
+from factorflow.problems._entrywise_loss import EntrywiseLoss
 from factorflow.problems._route import check_route, choose_route, width_of_halves
 
 
@@ -36,7 +38,33 @@ def loss_of_cells(
                 f'{factorization!r} has none. Use route="dense".'
             )
         return EntriesLoss(factorization, shape, rows, columns, values)
+    return DenseLoss(factorization, *_grids(shape, rows, columns, values), len(values))
+
+
+def entrywise_loss_of_cells(
+    factorization: Any,
+    function: AbstractCellFunction,
+    shape: tuple[int, int],
+    rows: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    route: str,
+) -> EntrywiseLoss:
+    """Mean over cells of a function of the entry and the value.
+
+    Raises
+    ------
+    InputError
+        If the route is neither ``"auto"`` nor ``"dense"``.
+    """
+    check_route(route, ("auto", "dense"))
+    grids = _grids(shape, rows, columns, values)
+    return EntrywiseLoss(factorization, function, *grids, len(values))
+
+
+def _grids(shape, rows, columns, values) -> tuple[np.ndarray, np.ndarray]:
+    """Values, 0 where there is none, and which are observed, both of the shape."""
     dense, observed = np.zeros(shape), np.zeros(shape, bool)
     dense[rows, columns] = values
     observed[rows, columns] = True
-    return DenseLoss(factorization, dense, observed, len(values))
+    return dense, observed

@@ -18,7 +18,12 @@ from factorflow.problems._dense import DenseLoss
 from factorflow.problems._entry_operator import EntryOperator
 from factorflow.problems._grid import grid_cells
 from factorflow.problems._numbers import Labels
-from factorflow.problems._sampling import checked_truth, sampled_cells, split_positions
+from factorflow.problems._sampling import (
+    checked_truth,
+    sampled_cells,
+    sampled_pairs,
+    split_positions,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +213,39 @@ class Completion:
         """
         truth = checked_truth(truth)
         rows, columns, values = sampled_cells(truth, n_observed, noise, seed)
+        return cls(truth.shape, rows, columns, values, truth=truth)
+
+    @classmethod
+    def sample_symmetric(
+        cls,
+        truth: Any,
+        n_pairs: int,
+        noise: float = 0.0,
+        seed: int = 0,
+        diagonal: bool = True,
+    ) -> "Completion":
+        """Entries of a known symmetric matrix, each observed together with its transpose.
+
+        Pairs ``(i, j)`` with ``i <= j`` are drawn uniformly without replacement, and both
+        ``(i, j)`` and ``(j, i)`` are observed with one value. The gradient of the loss is then
+        symmetric where `W` is; a pair off the diagonal counts twice in it.
+
+        Parameters
+        ----------
+        truth
+            Finite symmetric ``(n, n)`` matrix; the problem keeps it as ``truth``.
+        n_pairs
+            Number of pairs, from 1 to ``n (n + 1) / 2``, or to ``n (n - 1) / 2`` without the
+            diagonal.
+        noise
+            Standard deviation of the Gaussian noise that is added to the value of each pair.
+        seed
+            Integer of 0 or more. Which pairs are drawn does not depend on `noise`.
+        diagonal
+            Whether cells of the diagonal may be drawn.
+        """
+        truth = checked_truth(truth)
+        rows, columns, values = sampled_pairs(truth, n_pairs, noise, seed, diagonal)
         return cls(truth.shape, rows, columns, values, truth=truth)
 
     @property

@@ -32,6 +32,7 @@ class DenseLoss(AbstractLoss):
     """
 
     route: ClassVar[str] = "dense"
+    entrywise: ClassVar[bool] = True
     factorization: Any = eqx.field(static=True)
     values: jax.Array
     observed: jax.Array

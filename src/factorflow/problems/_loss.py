@@ -1,7 +1,7 @@
 """What every loss offers to the dynamics."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -26,10 +26,14 @@ class AbstractLoss(eqx.Module):
         How the loss is computed: ``"dense"``, ``"entries"``, ``"fused"`` or ``"function"``.
     factorization
         The map from factors to the matrix; static, hence hashable.
+    entrywise
+        Whether the loss is a sum of functions of single entries of the matrix, so that its
+        Hessian by the matrix is diagonal.
     """
 
     factorization: eqx.AbstractVar[Any]
     route: eqx.AbstractClassVar[str]
+    entrywise: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, factors: Factors) -> jax.Array:

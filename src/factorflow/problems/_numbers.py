@@ -26,6 +26,14 @@ def _named(kind: str, position: int, labels: np.ndarray | None) -> str:
     return f"{kind} {label.item() if isinstance(label, np.generic) else label!r}"
 
 
+def positive_number(value: Any, name: str) -> float:
+    """A positive finite number as a float, or one sentence that names it."""
+    given = np.asarray(value)
+    if given.ndim or given.dtype.kind not in "iuf" or not 0 < float(given) < np.inf:
+        raise InputError(f"{name} must be a positive finite number; got {value!r}.")
+    return float(given)
+
+
 def to_numbers(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, labels: Labels):
     """A vector of cell values as a new float64 array; what counts as missing becomes NaN.
 

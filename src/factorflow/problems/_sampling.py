@@ -9,6 +9,8 @@ from factorflow._errors import InputError
 from factorflow._random import stream
 from factorflow.problems._grid import as_matrix, grid_cells
 
+_ROUNDING = 1e-12  # of the largest entry: what computing a symmetric matrix may leave
+
 
 def checked_truth(truth: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
     """A finite float64 copy of a full matrix, of the given shape if there is one."""
@@ -40,6 +42,36 @@ def sampled_cells(truth: np.ndarray, n_observed: Any, noise: float, seed: int):
     return rows, columns, values
 
 
+def sampled_pairs(truth: np.ndarray, n_pairs: Any, noise: float, seed: int, diagonal: bool):
+    """Rows, columns and noisy values of both cells of pairs, drawn without replacement."""
+    _refuse_asymmetry(truth)
+    above = np.triu_indices(len(truth), 0 if diagonal else 1)
+    if not len(above[0]):
+        raise InputError("A 1 x 1 matrix has no pair off its diagonal; take diagonal=True.")
+    count = checked_count(n_pairs, "n_pairs", len(above[0]), "pairs")
+    chosen = chosen_cells(len(above[0]), count, seed)
+    rows, columns = above[0][chosen], above[1][chosen]
+    values = truth[rows, columns] + noise_of(noise, count, seed, "completion")
+    off = rows != columns  # a cell of the diagonal is its own transpose
+    return (
+        np.concatenate([rows, columns[off]]),
+        np.concatenate([columns, rows[off]]),
+        np.concatenate([values, values[off]]),
+    )
+
+
+def _refuse_asymmetry(truth: np.ndarray) -> None:
+    if truth.shape[0] != truth.shape[1]:
+        raise InputError(f"truth must be square and symmetric; it has the shape {truth.shape}.")
+    gaps = np.abs(truth - truth.T)
+    if gaps.max() > _ROUNDING * np.abs(truth).max():
+        row, column = np.unravel_index(np.argmax(gaps), gaps.shape)
+        raise InputError(
+            f"truth must be symmetric; row {row}, column {column} is {truth[row, column]}, its "
+            f"transpose {truth[column, row]}. Its symmetric part is (truth + truth.T) / 2."
+        )
+
+
 def chosen_cells(size: int, count: int, seed: int) -> np.ndarray:
     """Ascending numbers of cells, drawn uniformly from ``size`` of them without replacement."""
     draws = stream(seed, "completion", "sample")
@@ -65,14 +97,14 @@ def split_positions(n_cells: int, fraction: Any, seed: int) -> tuple[np.ndarray,
     return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
 
-def checked_count(given: Any, name: str, most: int | None = None) -> int:
+def checked_count(given: Any, name: str, most: int | None = None, of: str = "cells") -> int:
     """An integer of 1 or more, and of at most the number of cells if that is given."""
     try:
         count = index(given)
     except TypeError:
         raise InputError(f"{name} must be an integer; got {given!r}.") from None
     if most is not None and not 1 <= count <= most:
-        raise InputError(f"{name} must lie between 1 and {most}, the number of cells; got {count}.")
+        raise InputError(f"{name} must lie between 1 and {most}, the number of {of}; got {count}.")
     if count < 1:
         raise InputError(f"{name} must be 1 or more; got {count}.")
     return count

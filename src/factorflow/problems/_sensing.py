@@ -114,6 +114,32 @@ class Sensing:
         return cls._measured(rank_one_operator, truth, n_measurements, symmetric, noise, seed)
 
     @classmethod
+    def phase_retrieval(
+        cls, signal: Any, n_measurements: int, *, noise: float = 0.0, seed: int = 0
+    ) -> "Sensing":
+        """Squared measurements ``y_i = (a_i^T x)^2`` of a signal `x`, whose signs are lost.
+
+        They are linear in ``x x^T``, the truth: ``(a_i^T x)^2 = <a_i a_i^T, x x^T>``. The entries
+        of ``a_i`` are Gaussian of variance ``1 / n``, as for ``rank_one(symmetric=True)``, so
+        that ``y_i`` has mean ``||x||^2 / n``. Only `x` or ``-x`` can be told from them.
+
+        Parameters
+        ----------
+        signal
+            `x`, finite, shape ``(n,)``, not zero.
+        n_measurements
+            Their number `p`.
+        noise
+            Standard deviation of the Gaussian noise that is added to each value, which may make
+            it negative.
+        seed
+            Integer of 0 or more. Which vectors are drawn does not depend on `noise`.
+        """
+        x = _checked_signal(signal)
+        truth = x[:, None] * x
+        return cls.rank_one(truth, n_measurements, symmetric=True, noise=noise, seed=seed)
+
+    @classmethod
     def entries(
         cls,
         truth: Any,
@@ -210,6 +236,19 @@ class Sensing:
 
     def _part(self, chosen: np.ndarray) -> "Sensing":
         return Sensing(self.operator.subset(chosen), self.values[chosen], self.truth)
+
+
+def _checked_signal(signal: Any) -> np.ndarray:
+    given = np.asarray(signal)
+    if given.ndim != 1 or given.dtype.kind not in "biuf":
+        raise InputError(
+            "signal must be a vector of real numbers, shape (n,); got an array of "
+            f"{given.dtype} and shape {given.shape}."
+        )
+    x = given.astype(np.float64)
+    if not np.isfinite(x).all() or not x.any():
+        raise InputError("signal must be finite and not zero everywhere.")
+    return x
 
 
 def _checked_values(values: Any, count: int) -> np.ndarray:

@@ -31,6 +31,15 @@ from factorflow.theory._determinant import (
     unobserved_entry_bound,
 )
 from factorflow.theory._gauge import gauge_deviation, rotated
+from factorflow.theory._greedy_path import (
+    DistanceToPoints,
+    SaddleVisit,
+    aligned_distance,
+    distance_to_points,
+    present_rank,
+    saddle_visits,
+)
+from factorflow.theory._learning_of_eigenpairs import escape_time, mode_size, mode_time
 from factorflow.theory._monitors import (
     deficiency_margin_monitor,
     determinant_sign_monitor,
@@ -39,6 +48,10 @@ from factorflow.theory._monitors import (
     norm_monitor,
     unbalancedness_monitor,
     unobserved_entry_monitor,
+)
+from factorflow.theory._nuclear_norm_counterexample import (
+    NuclearNormCounterexample,
+    nuclear_norm_counterexample,
 )
 from factorflow.theory._parsimony import common_count, common_singular_value
 from factorflow.theory._preconditioner import Preconditioner, end_to_end_velocity, preconditioner
@@ -67,15 +80,19 @@ __all__ = [
     "Certificate",
     "CommutingLimit",
     "ConvergenceCertificate",
+    "DistanceToPoints",
     "MomentumForm",
+    "NuclearNormCounterexample",
     "Preconditioner",
     "QuasiNorm",
+    "SaddleVisit",
     "SchattenCounterexample",
     "SingleObservationRelation",
     "SingularVectors",
     "StuckStart",
     "acceleration_curl",
     "acceleration_field",
+    "aligned_distance",
     "alignment",
     "blow_up_sign",
     "circulation",
@@ -91,9 +108,11 @@ __all__ = [
     "determinant_sign_monitor",
     "distance_bound",
     "distance_monitor",
+    "distance_to_points",
     "effective_rank_bound",
     "effective_rank_monitor",
     "end_to_end_velocity",
+    "escape_time",
     "exposure_of",
     "flow_certificate",
     "flow_certificate_of",
@@ -102,11 +121,16 @@ __all__ = [
     "larger_entry_bound",
     "least_trace",
     "linear_loss_circulation",
+    "mode_size",
+    "mode_time",
     "momentum_form",
     "norm_bound",
     "norm_monitor",
+    "nuclear_norm_counterexample",
     "preconditioner",
+    "present_rank",
     "rotated",
+    "saddle_visits",
     "schatten_counterexample",
     "schatten_power",
     "single_observation_relation",

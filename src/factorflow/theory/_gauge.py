@@ -11,7 +11,7 @@ from factorflow.dynamics import AbstractDynamics, Stop, solve
 from factorflow.factorizations import DeepLinear
 from factorflow.initializers import AbstractInitializer, Gaussian
 from factorflow.theory._numbers import checked_whole
-from factorflow.trajectories import EverySteps, Observable, Record, Snapshot
+from factorflow.trajectories import EverySteps, Record, matrix
 
 Starter = AbstractInitializer | Callable[..., Any]
 
@@ -139,14 +139,10 @@ def _path(
         init=init,
         seed=seed,
         stop=Stop(train_error=None, n_gradients=steps + 1),  # one gradient at the start
-        record=Record([Observable("matrix", _matrix, ("row", "column"))], schedule=every),
+        record=Record([matrix()], schedule=every),
     )
     seen = solution.trajectory
     return seen["time"].values, seen["matrix"].values
-
-
-def _matrix(snapshot: Snapshot) -> Any:
-    return snapshot.matrix
 
 
 def _random_rotations(sizes: Sequence[int], seed: int) -> list[np.ndarray]:

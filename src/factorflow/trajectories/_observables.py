@@ -101,6 +101,12 @@ def schatten_norm(p: float, name: str | None = None) -> Observable:
     )
 
 
+def matrix() -> Observable:
+    """The end-to-end matrix itself, ``(m, n)``: ``8 m n`` bytes a record."""
+    text = "end-to-end matrix"
+    return Observable("matrix", _matrix, ("row", "column"), units="value", description=text)
+
+
 def unbalancedness() -> Observable:
     """``max_j ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F``; gradient flow conserves each difference.
 
@@ -143,6 +149,10 @@ def _gradient_norm(snapshot: Snapshot) -> Array:
 
 def _effective_rank(snapshot: Snapshot) -> Array:
     return effective_rank_of(snapshot.singular_values)
+
+
+def _matrix(snapshot: Snapshot) -> Array:
+    return snapshot.matrix
 
 
 def _determinant_sign(snapshot: Snapshot) -> Array:

@@ -46,6 +46,8 @@ class Solution:
         With early stopping, the root-mean-square error on the held-out entries at this point.
     monitors
         What the monitors of the run saw, one :class:`MonitorReport` for each.
+    path
+        Of :class:`GreedyLowRank`, its critical points, a :class:`GreedyPath`.
     state
         The whole state, which ``solve(..., resume=solution)`` goes on from.
     """
@@ -65,6 +67,7 @@ class Solution:
     state: Any
     record_trajectory: Callable[[], xr.Dataset]
     held_out_error: float | None = None
+    path: Any = None
     monitors: tuple[MonitorReport, ...] = ()
 
     @property

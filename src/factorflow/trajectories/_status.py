@@ -23,6 +23,12 @@ class Status(enum.Enum):
         "The run diverged: the loss or its gradient is no longer finite.",
         False,
     )
+    CERTIFIED = (9, "The certificate is met: no further rank could improve this point.", True)
+    RANK_LIMIT = (
+        10,
+        "The rank reached the width of the factorization, and more could improve this point.",
+        False,
+    )
     STALLED = (8, "The run stalled: the step size fell to nothing short of the tolerance.", False)
 
     def __init__(self, code: int, sentence: str, successful: bool):

@@ -1,0 +1,310 @@
+"""Greedy low-rank learning: gradient flow from an infinitesimal start."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from factorflow._errors import InputError
+from factorflow.dynamics._abstract import AbstractDynamics, Factors, State
+from factorflow.dynamics._damped_newton import DampedNewton, drifts
+from factorflow.dynamics._escape import Escape, curvature_along, directions_of_escape
+from factorflow.dynamics._greedy_path import CriticalPoint, GreedyPath, PhaseEnd
+from factorflow.dynamics._newton import columns_of, from_columns, n_columns
+from factorflow.factorizations import AbstractFactorization, DeepLinear, Symmetric
+from factorflow.trajectories import Status
+
+_ROUNDING = 1e-13  # of the first escape: what cannot be told from zero
+
+
+class _Points(eqx.Module):
+    """One critical point, or all of them along a leading axis."""
+
+    factors: Factors
+    rank: Array
+    train_loss: Array
+    drift: Array
+    escape: Array
+    runner_up: Array
+    n_together: Array
+    duality_gap: Array
+    end: Array
+    n_gradients: Array
+    time: Array
+
+
+class _Rest(eqx.Module):
+    """Where a phase first came to rest."""
+
+    reached: Array
+    factors: Factors
+    step: Array
+
+
+class _Inner(eqx.Module):
+    phase: State
+    before: tuple[Array, Array, Array]  # time, steps and gradients of the phases before
+    scale: Array  # escape from zero
+    pace: Array  # at which the columns of this phase set out
+    rest: _Rest
+    points: _Points
+    n_points: Array
+
+
+class GreedyLowRank(AbstractDynamics):
+    """Greedy Low-Rank Learning: the limit of gradient flow as its start goes to zero.
+
+    From ``W_0 = 0``, phase by phase: the top eigenvector `u` of ``-df/dW(W_r)`` (or its top
+    singular pair) becomes one more column of length ``sqrt(epsilon)``, and the phase dynamics
+    runs to stationarity at the higher rank. It ends with the certificate: no eigenvalue
+    (singular value) of ``-df/dW`` is above ``tolerance`` times that at zero. Then `W` is a
+    stationary point that no further rank could improve; if `f` is convex it is optimal, among the
+    positive semidefinite matrices if the factorization is :class:`Symmetric`.
+
+    The start is zero: ``init`` and ``seed`` have no effect. The width of the factorization is the
+    largest rank. ``solution.path`` has the critical points of all ranks with their certificates.
+
+    Parameters
+    ----------
+    phase
+        What runs within a rank: :class:`DampedNewton` (default), where only the limit is wanted
+        and the factors are small, or ``GradientFlow(rtol=1e-6)``, or any dynamics of layers.
+    tolerance
+        Of the certificate, as a share of the escape from zero.
+    stationarity
+        Relative motion of the columns at which a phase has ended, as a share of the escape from
+        zero.
+    rest
+        Relative motion, as a share of the pace at which the phase set out, at which it has come
+        to rest for the first time. From there it must not run off.
+    patience
+        A phase that is not stationary so many steps later has run off. It goes back to where it
+        came to rest, and on from there: a flow from a small start would do so too, as the next
+        direction escapes while the columns creep towards infinity.
+    tie
+        Directions within this share of the top eigenvalue leave together, each with
+        ``epsilon``. A flow from a tiny random start would take them in some other proportion, and
+        so might end elsewhere; the path says where it happened. Directions that nearly tie
+        are not together here, though a flow must start exponentially small in one over their
+        gap to tell them apart; the path has that gap.
+    epsilon
+        Size of a new column's product, as a share of the size at which it would stop growing if
+        it were alone. That is the escape state of the unstable mode, up to terms of this order.
+
+    Notes
+    -----
+    Source: Li, Luo and Lyu 2021 (arXiv:2012.09839). Their limit of a start ``epsilon -> 0`` is
+    taken at the escape state; the run-off and its remedy are ours. ``time`` adds up that of
+    the phases and does not count plateaus. Each point costs the gradients of the search for
+    directions as well.
+
+    Raises
+    ------
+    InputError
+        If a number is not positive or the phase no dynamics; in use, if the factorization is
+        neither ``DeepLinear(2)`` nor :class:`Symmetric`.
+    """
+
+    phase: AbstractDynamics = DampedNewton()
+    tolerance: float = 1e-7
+    stationarity: float = 1e-9
+    rest: float = 1e-2
+    patience: int = 50
+    tie: float = 1e-7
+    epsilon: float = 1e-6
+
+    def __check_init__(self):
+        if not isinstance(self.phase, AbstractDynamics) or isinstance(self.phase, GreedyLowRank):
+            raise InputError(
+                f"phase must be a dynamics of layers, such as DampedNewton() or GradientFlow(); "
+                f"got {self.phase!r}."
+            )
+        for name in ("tolerance", "stationarity", "rest", "patience", "tie", "epsilon"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive; got {getattr(self, name)!r}.")
+
+    @property
+    def counts_gradients(self) -> bool:
+        return self.phase.counts_gradients
+
+    @property
+    def default_stop(self):
+        from factorflow.dynamics._stop import Stop  # judges states, which are made here
+
+        return Stop(train_error=None)
+
+    def check(self, factorization: AbstractFactorization) -> None:
+        two = isinstance(factorization, DeepLinear) and factorization.depth == 2
+        if not (two or isinstance(factorization, Symmetric)):
+            raise InputError(
+                "GreedyLowRank adds columns to DeepLinear(2, [largest rank]) or Symmetric(largest "
+                f"rank); got {factorization!r}."
+            )
+        self.phase.check(factorization)
+
+    def init(self, loss, factors, interpolates):
+        zeros = jax.tree.map(jnp.zeros_like, factors)
+        value = loss(zeros)
+        zero, none = jnp.zeros(()), jnp.zeros((), int)
+        escape = self._directions(loss, zeros, none)
+        scale = jnp.abs(escape.value)
+        here = _Points(
+            zeros, none, value, zero, escape.value, escape.runner_up, none, zero,
+            none + PhaseEnd.STATIONARY.code, escape.n_gradients, zero,
+        )  # fmt: skip
+        room = 1 + columns_of(loss.factorization, zeros)[0].shape[1]
+        points = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (room, *leaf.shape)), here)
+        inner = self._next_phase(
+            loss, here, escape, _Inner(
+                phase=self.phase.init(loss, zeros, False),
+                before=(zero, none, none), scale=scale, pace=scale,
+                rest=_no_rest(zeros), points=points, n_points=none,
+            ),
+        )  # fmt: skip
+        return self._judged(loss, State(
+            zeros, value, zero, zero, none, none + 1 + escape.n_gradients,
+            none + Status.RUNNING.code, inner,
+        ))  # fmt: skip
+
+    def step(self, loss, state, end):
+        inner = state.inner
+        phase = self.phase.step(loss, inner.phase, end - inner.before[0])
+        gradient = getattr(phase.inner, "gradient", None)
+        if gradient is None:
+            gradient = loss.gradient(phase.factors)
+            phase = eqx.tree_at(lambda s: s.n_gradients, phase, phase.n_gradients + 1)
+        drift = jnp.max(drifts(loss.factorization, phase.factors, gradient))
+        rest = self._rested(inner, phase, drift)
+        inner = eqx.tree_at(lambda s: (s.phase, s.rest), inner, (phase, rest))
+        after = _outside(state, inner)
+        settled = drift <= self.stationarity * inner.scale
+        # A phase that cannot go on is as stationary as rounding lets it be.
+        stalled = phase.status == Status.STALLED.code
+        away = rest.reached & ~settled & (phase.step - rest.step > self.patience)
+        ended = settled | away | (stalled & rest.reached)
+
+        def go_on():
+            return eqx.tree_at(lambda s: s.status, after, phase.status)
+
+        def end_phase():
+            return self._end_phase(loss, after, drift, gradient, away)
+
+        return jax.lax.cond(ended, end_phase, go_on)
+
+    def at(self, loss, state, time):
+        return state
+
+    def outcome(self, factorization, state):
+        """The critical points, on the host."""
+        points, n = state.inner.points, int(state.inner.n_points)
+
+        def point(i: int) -> CriticalPoint:
+            each = jax.tree.map(lambda leaf: leaf[i], points)
+            values: dict[str, Any] = {
+                name: value.item() for name, value in vars(each).items() if name != "factors"
+            }
+            values["end"] = PhaseEnd.of(values["end"])
+            return CriticalPoint(factors=each.factors, **values)
+
+        return GreedyPath(factorization, tuple(map(point, range(n))))
+
+    def _rested(self, inner: _Inner, phase: State, drift) -> _Rest:
+        new = ~inner.rest.reached & (drift <= self.rest * inner.pace)
+        here = _Rest(jnp.asarray(True), phase.factors, phase.step)
+        return jax.tree.map(lambda a, b: jnp.where(new, a, b), here, inner.rest)
+
+    def _end_phase(self, loss, state: State, drift, gradient, away) -> State:
+        """Record the critical point and set out from it, if any direction leaves."""
+        inner = state.inner
+        factors = jax.tree.map(
+            lambda a, b: jnp.where(away, a, b), inner.rest.factors, inner.phase.factors
+        )
+        gradient, value = jax.lax.cond(
+            away,
+            lambda: (loss.gradient(factors), loss(factors)),
+            lambda: (gradient, state.train_loss),
+        )
+        rank = n_columns(columns_of(loss.factorization, factors))
+        escape = self._directions(loss, factors, rank)
+        spent = escape.n_gradients + jnp.where(away, 1, 0)
+        sides = zip(factors, gradient, strict=True)
+        along = sum(jnp.vdot(a, b) for a, b in sides) / 2  # <G, W>, by each of the two halves
+        gap = along + jnp.maximum(escape.value, 0) * _size(loss, factors)
+        here = _Points(
+            factors, rank, value, jnp.max(drifts(loss.factorization, factors, gradient)),
+            escape.value, escape.runner_up, jnp.zeros((), int), gap,
+            jnp.where(away, PhaseEnd.RAN_OFF.code, PhaseEnd.STATIONARY.code),
+            state.n_gradients + spent, state.time,
+        )  # fmt: skip
+        inner = self._next_phase(loss, here, escape, inner)
+        size = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in gradient))
+        state = State(
+            factors, value, size, state.time, state.step, state.n_gradients + spent,
+            state.status, inner,
+        )  # fmt: skip
+        return self._judged(loss, state)
+
+    def _next_phase(self, loss, here: _Points, escape: Escape, inner: _Inner) -> _Inner:
+        factorization = loss.factorization
+        most = columns_of(factorization, here.factors)[0].shape[1]
+        count = jnp.where(escape.value > 0, jnp.minimum(escape.count, most - here.rank), 0)
+        here = eqx.tree_at(lambda p: p.n_together, here, count)
+        points = jax.tree.map(
+            lambda every, one: every.at[inner.n_points].set(one), inner.points, here
+        )
+        bend = jnp.abs(curvature_along(loss, here.factors, escape))
+        size = self.epsilon * escape.value / jnp.where(bend > 0, bend, escape.value)
+        factors = _with_new(factorization, here.factors, escape, here.rank, count, size)
+        phase = self.phase.init(loss, factors, False)
+        pace = escape.value * (2.0 if isinstance(factorization, Symmetric) else 1.0)
+        done = (here.time, inner.before[1] + inner.phase.step, here.n_gradients)
+        return _Inner(phase, done, inner.scale, pace, _no_rest(factors), points, inner.n_points + 1)
+
+    def _judged(self, loss, state: State) -> State:
+        """At a critical point: the certificate, and whether there is room for more rank."""
+        inner = state.inner
+        found = inner.points.escape[inner.n_points - 1]
+        rank = inner.points.rank[inner.n_points - 1]
+        most = columns_of(loss.factorization, state.factors)[0].shape[1]
+        met = (found <= self.tolerance * inner.scale) | (inner.scale <= 0)
+        status = jnp.where(rank >= most, Status.RANK_LIMIT.code, Status.RUNNING.code)
+        status = jnp.where(met, Status.CERTIFIED.code, status)
+        return eqx.tree_at(lambda s: s.status, state, status)
+
+    def _directions(self, loss, factors, rank) -> Escape:
+        most = columns_of(loss.factorization, factors)[0].shape[1]
+        return directions_of_escape(loss, factors, most, self.tie)
+
+
+def _no_rest(factors: Factors) -> _Rest:
+    return _Rest(jnp.asarray(False), factors, jnp.zeros((), int))
+
+
+def _size(loss, factors) -> Array:
+    """Nuclear norm, of balanced factors."""
+    columns = columns_of(loss.factorization, factors)
+    return sum(jnp.vdot(column, column) for column in columns) / len(columns)
+
+
+def _outside(state: State, inner: _Inner) -> State:
+    phase, (time, steps, gradients) = inner.phase, inner.before
+    return State(
+        phase.factors, phase.train_loss, phase.gradient_norm, time + phase.time,
+        steps + phase.step, gradients + phase.n_gradients, state.status, inner,
+    )  # fmt: skip
+
+
+def _with_new(factorization, factors, escape: Escape, rank, count, size) -> Factors:
+    """The factors with the directions of escape as columns behind those in use."""
+
+    def placed(columns: Array, directions: Array) -> Array:
+        most = columns.shape[1]
+        which = jnp.arange(most)[None, :] - rank
+        new = (which >= 0) & (which < count)
+        shifted = jnp.take_along_axis(directions, jnp.clip(which, 0, most - 1), axis=1)
+        return jnp.where(new, jnp.sqrt(size) * shifted, columns)
+
+    both = zip(columns_of(factorization, factors), escape.columns, strict=True)
+    return from_columns(factorization, tuple(placed(*each) for each in both))
