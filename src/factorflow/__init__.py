@@ -24,19 +24,27 @@ if TYPE_CHECKING:
     from factorflow.convex import nuclear_norm, soft_impute
     from factorflow.dynamics import (
         RKC,
+        DampedNewton,
         EarlyStopping,
         EndToEndDescent,
         EndToEndFlow,
         GradientDescent,
         GradientFlow,
+        GreedyLowRank,
+        QuasiNewton,
         Rosenbrock,
         Stop,
         group_rmsprop,
         solve,
         solve_many,
     )
-    from factorflow.estimators import DeepMatrixCompletion, NuclearNormCompletion, SoftImpute
-    from factorflow.factorizations import DeepLinear, LogSVD
+    from factorflow.estimators import (
+        DeepMatrixCompletion,
+        GreedyLowRankCompletion,
+        NuclearNormCompletion,
+        SoftImpute,
+    )
+    from factorflow.factorizations import DeepLinear, LogSVD, Symmetric
     from factorflow.initializers import Balanced, Gaussian, Identity, Orthogonal, StartAt
     from factorflow.problems import (
         Completion,
@@ -71,13 +79,19 @@ _HOME = {
         "GradientDescent",
         "GradientFlow",
         "GreedyLowRank",
+        "QuasiNewton",
         "Rosenbrock",
         "Stop",
         "group_rmsprop",
         "solve",
         "solve_many",
     ),
-    "estimators": ("DeepMatrixCompletion", "NuclearNormCompletion", "SoftImpute"),
+    "estimators": (
+        "DeepMatrixCompletion",
+        "GreedyLowRankCompletion",
+        "NuclearNormCompletion",
+        "SoftImpute",
+    ),
     "factorizations": ("DeepLinear", "LogSVD", "Symmetric"),
     "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal", "StartAt"),
     "problems": (
@@ -131,6 +145,7 @@ __all__ = [
     "GradientDescent",
     "GradientFlow",
     "GreedyLowRank",
+    "GreedyLowRankCompletion",
     "Identity",
     "InputError",
     "LogSVD",
@@ -139,6 +154,7 @@ __all__ = [
     "Observable",
     "OneBitCompletion",
     "Orthogonal",
+    "QuasiNewton",
     "Record",
     "Regression",
     "RobustCompletion",

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from factorflow import (
     DeepMatrixCompletion,
     GradientDescent,
+    GreedyLowRankCompletion,
     NuclearNormCompletion,
     SoftImpute,
 )
@@ -116,6 +117,15 @@ MEMBERS = [
         permuted=_as_it_is,
         random=False,
         affine=False,  # the weight is in the units of the values
+    ),
+    # Fitted again at one rank it depends on nothing that is drawn.
+    Member("greedy", GreedyLowRankCompletion(max_rank=3, validation_fraction=0.05, refit=False)),
+    Member(
+        "greedy, certificate",
+        GreedyLowRankCompletion("certificate", max_rank=3),
+        1e-12,
+        permuted=_as_it_is,
+        random=False,
     ),
     Member("nuclear norm", NuclearNormCompletion(), 1e-6, permuted=_as_it_is, random=False),
     Member(

@@ -6,11 +6,17 @@ import scipy.sparse
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from factorflow import DeepMatrixCompletion, NuclearNormCompletion, SoftImpute
+from factorflow import (
+    DeepMatrixCompletion,
+    GreedyLowRankCompletion,
+    NuclearNormCompletion,
+    SoftImpute,
+)
 
 # Every shape is compiled anew, so one configuration stands for all; the contract holds the others.
 DEEP = DeepMatrixCompletion(stop="interpolate", tol=1e-2, max_gradients=2000)
-MODELS = [DEEP, SoftImpute(), NuclearNormCompletion(tol=1e-3)]
+GREEDY = GreedyLowRankCompletion(max_rank=1)
+MODELS = [DEEP, GREEDY, SoftImpute(), NuclearNormCompletion(tol=1e-3)]
 
 _ONE_NUMBER = "predict gives whole rows; the check wants one number for each row"
 _FAILS = {

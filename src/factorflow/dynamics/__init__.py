@@ -10,6 +10,7 @@ from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._greedy_low_rank import GreedyLowRank
 from factorflow.dynamics._greedy_path import CriticalPoint, GreedyPath, PhaseEnd
 from factorflow.dynamics._group_rmsprop import group_rmsprop
+from factorflow.dynamics._quasi_newton import QuasiNewton
 from factorflow.dynamics._rkc import RKC
 from factorflow.dynamics._rosenbrock import Rosenbrock
 from factorflow.dynamics._solve import solve
@@ -29,6 +30,7 @@ __all__ = [
     "GreedyLowRank",
     "GreedyPath",
     "PhaseEnd",
+    "QuasiNewton",
     "Rosenbrock",
     "State",
     "Stop",

@@ -1,7 +1,7 @@
 """What every dynamics is: init, step and interpolate, pure functions of a pytree state."""
 
 import abc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 from jax import Array
@@ -9,6 +9,9 @@ from jax import Array
 from factorflow._errors import InputError
 from factorflow.factorizations import AbstractFactorization, LogSVD
 from factorflow.problems import AbstractLoss
+
+if TYPE_CHECKING:
+    from factorflow.dynamics._stop import Stop
 
 Factors = tuple[Array, ...]
 
@@ -39,7 +42,7 @@ class AbstractDynamics(eqx.Module):
         return True
 
     @property
-    def default_stop(self) -> Any:
+    def default_stop(self) -> "Stop":
         """When a run ends for which nothing is said."""
         from factorflow.dynamics._stop import Stop  # judges states, which are made here
 

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from factorflow._errors import InputError
@@ -13,10 +14,9 @@ from factorflow.dynamics._damped_newton import DampedNewton, drifts
 from factorflow.dynamics._escape import Escape, curvature_along, directions_of_escape
 from factorflow.dynamics._greedy_path import CriticalPoint, GreedyPath, PhaseEnd
 from factorflow.dynamics._newton import columns_of, from_columns, n_columns
-from factorflow.factorizations import AbstractFactorization, DeepLinear, Symmetric
+from factorflow.dynamics._quasi_newton import QuasiNewton
+from factorflow.factorizations import AbstractFactorization, DeepLinear, Symmetric, checked_width
 from factorflow.trajectories import Status
-
-_ROUNDING = 1e-13  # of the first escape: what cannot be told from zero
 
 
 class _Points(eqx.Module):
@@ -53,6 +53,10 @@ class _Inner(eqx.Module):
     n_points: Array
 
 
+def _as_array(rank: int | None) -> np.ndarray | None:
+    return None if rank is None else np.array(checked_width(rank, "max_rank"))
+
+
 class GreedyLowRank(AbstractDynamics):
     """Greedy Low-Rank Learning: the limit of gradient flow as its start goes to zero.
 
@@ -68,9 +72,14 @@ class GreedyLowRank(AbstractDynamics):
 
     Parameters
     ----------
+    max_rank
+        Largest rank, if below the width of the factorization. It is an array to the compiled
+        program, which serves all.
     phase
         What runs within a rank: :class:`DampedNewton` (default), where only the limit is wanted
-        and the factors are small, or ``GradientFlow(rtol=1e-6)``, or any dynamics of layers.
+        and the factors are small; :class:`QuasiNewton` where they are large; or
+        ``GradientFlow(rtol=1e-6)``, which follows the flow itself. The last two get no further
+        than a ``stationarity`` of about 1e-6.
     tolerance
         Of the certificate, as a share of the escape from zero.
     stationarity
@@ -92,6 +101,8 @@ class GreedyLowRank(AbstractDynamics):
     epsilon
         Size of a new column's product, as a share of the size at which it would stop growing if
         it were alone. That is the escape state of the unstable mode, up to terms of this order.
+        By default 1e-6, and 1 for :class:`QuasiNewton`, which does not follow the flow and cannot
+        tell so small a column from rounding.
 
     Notes
     -----
@@ -108,12 +119,13 @@ class GreedyLowRank(AbstractDynamics):
     """
 
     phase: AbstractDynamics = DampedNewton()
+    max_rank: Any = eqx.field(converter=_as_array, default=None)
     tolerance: float = 1e-7
     stationarity: float = 1e-9
     rest: float = 1e-2
     patience: int = 50
     tie: float = 1e-7
-    epsilon: float = 1e-6
+    epsilon: float | None = None
 
     def __check_init__(self):
         if not isinstance(self.phase, AbstractDynamics) or isinstance(self.phase, GreedyLowRank):
@@ -122,8 +134,9 @@ class GreedyLowRank(AbstractDynamics):
                 f"got {self.phase!r}."
             )
         for name in ("tolerance", "stationarity", "rest", "patience", "tie", "epsilon"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive; got {getattr(self, name)!r}.")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be positive; got {value!r}.")
 
     @property
     def counts_gradients(self) -> bool:
@@ -134,6 +147,12 @@ class GreedyLowRank(AbstractDynamics):
         from factorflow.dynamics._stop import Stop  # judges states, which are made here
 
         return Stop(train_error=None)
+
+    @property
+    def _epsilon(self) -> float:
+        if self.epsilon is not None:
+            return self.epsilon
+        return 1.0 if isinstance(self.phase, QuasiNewton) else 1e-6
 
     def check(self, factorization: AbstractFactorization) -> None:
         two = isinstance(factorization, DeepLinear) and factorization.depth == 2
@@ -249,13 +268,14 @@ class GreedyLowRank(AbstractDynamics):
     def _next_phase(self, loss, here: _Points, escape: Escape, inner: _Inner) -> _Inner:
         factorization = loss.factorization
         most = columns_of(factorization, here.factors)[0].shape[1]
-        count = jnp.where(escape.value > 0, jnp.minimum(escape.count, most - here.rank), 0)
+        room = (most if self.max_rank is None else jnp.minimum(most, self.max_rank)) - here.rank
+        count = jnp.where(escape.value > 0, jnp.minimum(escape.count, room), 0)
         here = eqx.tree_at(lambda p: p.n_together, here, count)
         points = jax.tree.map(
             lambda every, one: every.at[inner.n_points].set(one), inner.points, here
         )
         bend = jnp.abs(curvature_along(loss, here.factors, escape))
-        size = self.epsilon * escape.value / jnp.where(bend > 0, bend, escape.value)
+        size = self._epsilon * escape.value / jnp.where(bend > 0, bend, escape.value)
         factors = _with_new(factorization, here.factors, escape, here.rank, count, size)
         phase = self.phase.init(loss, factors, False)
         pace = escape.value * (2.0 if isinstance(factorization, Symmetric) else 1.0)
@@ -269,6 +289,7 @@ class GreedyLowRank(AbstractDynamics):
         rank = inner.points.rank[inner.n_points - 1]
         most = columns_of(loss.factorization, state.factors)[0].shape[1]
         met = (found <= self.tolerance * inner.scale) | (inner.scale <= 0)
+        most = most if self.max_rank is None else jnp.minimum(most, self.max_rank)
         status = jnp.where(rank >= most, Status.RANK_LIMIT.code, Status.RUNNING.code)
         status = jnp.where(met, Status.CERTIFIED.code, status)
         return eqx.tree_at(lambda s: s.status, state, status)
@@ -285,7 +306,7 @@ def _no_rest(factors: Factors) -> _Rest:
 def _size(loss, factors) -> Array:
     """Nuclear norm, of balanced factors."""
     columns = columns_of(loss.factorization, factors)
-    return sum(jnp.vdot(column, column) for column in columns) / len(columns)
+    return jnp.asarray(sum(jnp.vdot(column, column) for column in columns)) / len(columns)
 
 
 def _outside(state: State, inner: _Inner) -> State:

@@ -85,7 +85,8 @@ def solve_many(
         If a run failed and ``throw`` is True.
     """
     dynamics = GradientFlow() if dynamics is None else dynamics
-    stop, record = stop or dynamics.default_stop, record or Record()
+    stop = dynamics.default_stop if stop is None else stop
+    record = record or Record()
     runs = _aligned(problem, Gaussian() if init is None else init, seeds)
     for each, initializer, _ in runs:
         parts = {"dynamics": dynamics, "init": initializer, "stop": stop, "record": record}

@@ -4,6 +4,7 @@ from factorflow.estimators._abstract import AbstractMatrixCompletion
 from factorflow.estimators._deep_matrix_completion import DeepMatrixCompletion
 from factorflow.estimators._effects import Effects, fit_effects, rmse, tune_damping
 from factorflow.estimators._fold_in import ColumnSpace
+from factorflow.estimators._greedy_low_rank_completion import GreedyLowRankCompletion
 from factorflow.estimators._nuclear_norm_completion import NuclearNormCompletion
 from factorflow.estimators._soft_impute import SoftImpute
 
@@ -12,6 +13,7 @@ __all__ = [
     "ColumnSpace",
     "DeepMatrixCompletion",
     "Effects",
+    "GreedyLowRankCompletion",
     "NuclearNormCompletion",
     "SoftImpute",
     "fit_effects",

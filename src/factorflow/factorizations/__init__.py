@@ -11,7 +11,7 @@ from factorflow.factorizations._preconditioner import (
     preconditioner_eigenvalues,
     spectral_factor,
 )
-from factorflow.factorizations._symmetric import Symmetric
+from factorflow.factorizations._symmetric import Symmetric, checked_width
 
 __all__ = [
     "AbstractFactorization",
@@ -20,6 +20,7 @@ __all__ = [
     "Symmetric",
     "balanced_factors",
     "checked_real_depth",
+    "checked_width",
     "graded_svd",
     "growth_power",
     "preconditioner_eigenvalues",

@@ -43,7 +43,7 @@ class Symmetric(AbstractFactorization):
     width_: int | None = eqx.field(static=True)
 
     def __init__(self, width: int | None = None):
-        self.width_ = None if width is None else _checked_width(width)
+        self.width_ = None if width is None else checked_width(width, "width")
 
     def shapes(self, shape: Shape) -> list[tuple[int, ...]]:
         return [(shape[0], self.width(shape))]
@@ -90,11 +90,12 @@ class Symmetric(AbstractFactorization):
         return f"Symmetric(width={self.width_})"
 
 
-def _checked_width(width: int) -> int:
+def checked_width(width: int, name: str) -> int:
+    """A whole number of 1 or more, or an error that names it."""
     try:
         whole = 0 if isinstance(width, bool) else index(width)
     except TypeError:
         whole = 0
     if whole < 1:
-        raise InputError(f"width must be a whole number of 1 or more; got {width!r}.")
+        raise InputError(f"{name} must be a whole number of 1 or more; got {width!r}.")
     return whole

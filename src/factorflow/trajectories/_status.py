@@ -26,7 +26,7 @@ class Status(enum.Enum):
     CERTIFIED = (9, "The certificate is met: no further rank could improve this point.", True)
     RANK_LIMIT = (
         10,
-        "The rank reached the width of the factorization, and more could improve this point.",
+        "The rank reached its limit, and more could improve this point.",
         False,
     )
     STALLED = (8, "The run stalled: the step size fell to nothing short of the tolerance.", False)
