@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Rosenbrock,
         Stop,
         group_rmsprop,
+        least_rank,
         solve,
         solve_many,
     )
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
         SoftImpute,
     )
     from factorflow.factorizations import DeepLinear, LogSVD, Symmetric
-    from factorflow.initializers import Balanced, Gaussian, Identity, Orthogonal, StartAt
+    from factorflow.initializers import Balanced, Gaussian, Identity, Orthogonal, Spectral, StartAt
     from factorflow.problems import (
         Completion,
         FunctionProblem,
@@ -83,6 +84,7 @@ _HOME = {
         "Rosenbrock",
         "Stop",
         "group_rmsprop",
+        "least_rank",
         "solve",
         "solve_many",
     ),
@@ -93,7 +95,7 @@ _HOME = {
         "SoftImpute",
     ),
     "factorizations": ("DeepLinear", "LogSVD", "Symmetric"),
-    "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal", "StartAt"),
+    "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal", "Spectral", "StartAt"),
     "problems": (
         "Completion",
         "FunctionProblem",
@@ -162,6 +164,7 @@ __all__ = [
     "Sensing",
     "SoftImpute",
     "Solution",
+    "Spectral",
     "StartAt",
     "Status",
     "Stop",
@@ -170,6 +173,7 @@ __all__ = [
     "datasets",
     "experiments",
     "group_rmsprop",
+    "least_rank",
     "load_trajectory",
     "nuclear_norm",
     "plots",

@@ -10,7 +10,9 @@ from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._greedy_low_rank import GreedyLowRank
 from factorflow.dynamics._greedy_path import CriticalPoint, GreedyPath, PhaseEnd
 from factorflow.dynamics._group_rmsprop import group_rmsprop
+from factorflow.dynamics._least_rank import least_rank
 from factorflow.dynamics._quasi_newton import QuasiNewton
+from factorflow.dynamics._rank_search import RankAttempt, RankSearch
 from factorflow.dynamics._rkc import RKC
 from factorflow.dynamics._rosenbrock import Rosenbrock
 from factorflow.dynamics._solve import solve
@@ -31,10 +33,13 @@ __all__ = [
     "GreedyPath",
     "PhaseEnd",
     "QuasiNewton",
+    "RankAttempt",
+    "RankSearch",
     "Rosenbrock",
     "State",
     "Stop",
     "group_rmsprop",
+    "least_rank",
     "solve",
     "solve_many",
 ]

@@ -165,52 +165,43 @@ class GreedyLowRank(AbstractDynamics):
 
     def init(self, loss, factors, interpolates):
         zeros = jax.tree.map(jnp.zeros_like, factors)
-        value = loss(zeros)
         zero, none = jnp.zeros(()), jnp.zeros((), int)
-        escape = self._directions(loss, zeros, none)
-        scale = jnp.abs(escape.value)
+        phase = self.phase.init(loss, zeros, False)
         here = _Points(
-            zeros, none, value, zero, escape.value, escape.runner_up, none, zero,
-            none + PhaseEnd.STATIONARY.code, escape.n_gradients, zero,
+            zeros, none, zero, zero, zero, zero, none, zero, none, none, zero,
         )  # fmt: skip
         room = 1 + columns_of(loss.factorization, zeros)[0].shape[1]
-        points = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (room, *leaf.shape)), here)
-        inner = self._next_phase(
-            loss, here, escape, _Inner(
-                phase=self.phase.init(loss, zeros, False),
-                before=(zero, none, none), scale=scale, pace=scale,
-                rest=_no_rest(zeros), points=points, n_points=none,
-            ),
-        )  # fmt: skip
-        return self._judged(loss, State(
-            zeros, value, zero, zero, none, none + 1 + escape.n_gradients,
+        points = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), here)
+        inner = _Inner(phase, (zero, none, none), zero, zero, _no_rest(zeros), points, none)
+        return State(
+            zeros, phase.train_loss, zero, zero, none, phase.n_gradients,
             none + Status.RUNNING.code, inner,
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def step(self, loss, state, end):
-        inner = state.inner
-        phase = self.phase.step(loss, inner.phase, end - inner.before[0])
+        # The first attempt leaves zero, which is the end of the phase of rank 0.
+        at_zero = state.inner.n_points == 0
+        stepped = self.phase.step(loss, state.inner.phase, end - state.inner.before[0])
+        phase = jax.tree.map(
+            lambda old, new: jnp.where(at_zero, old, new), state.inner.phase, stepped
+        )
         gradient = getattr(phase.inner, "gradient", None)
         if gradient is None:
             gradient = loss.gradient(phase.factors)
             phase = eqx.tree_at(lambda s: s.n_gradients, phase, phase.n_gradients + 1)
         drift = jnp.max(drifts(loss.factorization, phase.factors, gradient))
-        rest = self._rested(inner, phase, drift)
-        inner = eqx.tree_at(lambda s: (s.phase, s.rest), inner, (phase, rest))
+        rest = self._rested(state.inner, phase, drift)
+        inner = eqx.tree_at(lambda s: (s.phase, s.rest), state.inner, (phase, rest))
         after = _outside(state, inner)
         settled = drift <= self.stationarity * inner.scale
         # A phase that cannot go on is as stationary as rounding lets it be.
         stalled = phase.status == Status.STALLED.code
         away = rest.reached & ~settled & (phase.step - rest.step > self.patience)
-        ended = settled | away | (stalled & rest.reached)
-
-        def go_on():
-            return eqx.tree_at(lambda s: s.status, after, phase.status)
-
-        def end_phase():
-            return self._end_phase(loss, after, drift, gradient, away)
-
-        return jax.lax.cond(ended, end_phase, go_on)
+        return jax.lax.cond(
+            at_zero | settled | away | (stalled & rest.reached),
+            lambda: self._end_phase(loss, after, drift, gradient, away),
+            lambda: eqx.tree_at(lambda s: s.status, after, phase.status),
+        )
 
     def at(self, loss, state, time):
         return state
@@ -246,7 +237,10 @@ class GreedyLowRank(AbstractDynamics):
             lambda: (gradient, state.train_loss),
         )
         rank = n_columns(columns_of(loss.factorization, factors))
-        escape = self._directions(loss, factors, rank)
+        most = columns_of(loss.factorization, factors)[0].shape[1]
+        escape = directions_of_escape(loss, factors, most, self.tie)
+        scale = jnp.where(inner.n_points == 0, jnp.abs(escape.value), inner.scale)
+        inner = eqx.tree_at(lambda i: i.scale, inner, scale)
         spent = escape.n_gradients + jnp.where(away, 1, 0)
         sides = zip(factors, gradient, strict=True)
         along = sum(jnp.vdot(a, b) for a, b in sides) / 2  # <G, W>, by each of the two halves
@@ -293,10 +287,6 @@ class GreedyLowRank(AbstractDynamics):
         status = jnp.where(rank >= most, Status.RANK_LIMIT.code, Status.RUNNING.code)
         status = jnp.where(met, Status.CERTIFIED.code, status)
         return eqx.tree_at(lambda s: s.status, state, status)
-
-    def _directions(self, loss, factors, rank) -> Escape:
-        most = columns_of(loss.factorization, factors)[0].shape[1]
-        return directions_of_escape(loss, factors, most, self.tie)
 
 
 def _no_rest(factors: Factors) -> _Rest:

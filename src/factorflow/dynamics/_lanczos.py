@@ -50,8 +50,10 @@ def largest_eigenpair(
         _, _, residual, scale, sweeps = carry
         return (residual > tolerance * scale) & (sweeps < _RESTARTS)
 
-    # Any vector that no structure of a matrix is orthogonal to.
-    start = apart(jnp.cos(1.0 + jnp.arange(size) ** 2))
+    # Any vector that no structure of a matrix is orthogonal to, and another one each time: what
+    # is left of the same would miss the rest of an eigenspace of which it found one vector.
+    turn = 1 + jnp.sum(known**2)
+    start = apart(jnp.cos(turn * (1.0 + jnp.arange(size) ** 2)))
     zero = jnp.zeros(())
     begun = (zero, start, jnp.ones(()), zero, jnp.zeros((), int))
     value, vector, _, _, sweeps = jax.lax.while_loop(more, sweep, begun)
@@ -67,7 +69,7 @@ def _krylov(product, apart, start: Array, steps: int):
         before = jnp.linalg.norm(w)
         entry = basis[j] @ w
         for _ in range(2):
-            w = w - (basis @ w) @ basis
+            w = apart(w - (basis @ w) @ basis)
         size = jnp.linalg.norm(w)
         goes_on = size > _TINY * before
         after = jnp.where(goes_on, w / jnp.where(goes_on, size, 1.0), jnp.zeros_like(w))

@@ -9,6 +9,7 @@ from factorflow.initializers._initializers import (
     Orthogonal,
     StartAt,
 )
+from factorflow.initializers._spectral import Spectral
 
 __all__ = [
     "AbstractInitializer",
@@ -16,6 +17,7 @@ __all__ = [
     "Gaussian",
     "Identity",
     "Orthogonal",
+    "Spectral",
     "StartAt",
     "balanced_factors",
 ]

@@ -13,6 +13,7 @@ from factorflow.plots._losses import plot_losses
 from factorflow.plots._map import plot_map
 from factorflow.plots._matrix import color_range, plot_matrix
 from factorflow.plots._methods import plot_methods
+from factorflow.plots._modes import plot_modes
 from factorflow.plots._pairs import plot_pairs
 from factorflow.plots._path import plot_path
 from factorflow.plots._recovery import plot_recovery
@@ -36,6 +37,7 @@ __all__ = [
     "plot_map",
     "plot_matrix",
     "plot_methods",
+    "plot_modes",
     "plot_pairs",
     "plot_path",
     "plot_recovery",
