@@ -6,8 +6,11 @@ from scipy.integrate import solve_ivp
 
 from factorflow import (
     AtTimes,
+    Completion,
     DeepLinear,
     EndToEndFlow,
+    Identity,
+    InputError,
     LogSVD,
     Record,
     Rosenbrock,
@@ -49,7 +52,7 @@ def by_hand(depth):
     return np.array([power(each.reshape(4, 4), depth / 2) for each in found.y.T])
 
 
-@pytest.mark.parametrize(("depth", "form"), [(2, DeepLinear(1)), (3.5, LogSVD())], ids=str)
+@pytest.mark.parametrize(("depth", "form"), [(2, DeepLinear(1)), (3.5, LogSVD(symmetric=True))], ids=str)
 def test_flow_from_a_semidefinite_start_is_the_deep_symmetric_product(depth, form):
     solution = solve(
         EXAMPLE.problem,
@@ -66,3 +69,26 @@ def test_flow_from_a_semidefinite_start_is_the_deep_symmetric_product(depth, for
     np.testing.assert_allclose(W, W.transpose(0, 2, 1), atol=1e-9 * largest)
     assert np.linalg.eigvalsh((W + W.transpose(0, 2, 1)) / 2).min() >= -1e-9 * largest
     assert largest > 10 * np.abs(start()).max()  # it has come far
+
+
+def test_a_negative_eigenvalue_is_never_learnt_where_symmetry_is_kept():
+    # Larger in size than both others, it draws a matrix that may lose its symmetry to rounding.
+    Q = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    target = Completion.from_array(Q * [1, 0.3, -2.0] @ Q.T)
+    solution = solve(
+        target,
+        LogSVD(symmetric=True),
+        EndToEndFlow(3),
+        init=Identity(1e-6),
+        stop=Stop(train_error=None, gradient_norm=1e-7, n_gradients=5000),
+        record=Record([]),
+    )
+    np.testing.assert_allclose(solution.matrix, Q * [1, 0.3, 0] @ Q.T, atol=1e-4)
+    np.testing.assert_array_equal(solution.factors[0], solution.factors[2])
+
+
+def test_what_is_not_semidefinite_is_refused():
+    with pytest.raises(InputError, match="eigenvalue -1"):
+        LogSVD(symmetric=True).from_matrix(-np.eye(2))
+    with pytest.raises(InputError, match="is square"):
+        LogSVD(symmetric=True).from_matrix(np.ones((2, 3)))

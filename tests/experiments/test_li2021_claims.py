@@ -1,4 +1,4 @@
-"""The claims on the greedy limit: their instances, their causes, and what judges make of results."""
+"""The claims on the greedy limit: their instances, the causes, and what judges make of them."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import xarray as xr
 from factorflow.experiments import Results
 from factorflow.experiments import _li2021_completion as completion
 from factorflow.experiments import _li2021_trajectory as trajectory
-from factorflow.experiments._psd_completion import gradient_at, graded_start, sampled
+from factorflow.experiments._psd_completion import graded_start, gradient_at, sampled
 from factorflow.factorizations import Symmetric
 
 SIZE = 5

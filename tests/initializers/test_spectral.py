@@ -1,5 +1,7 @@
 """The start that observed entries suggest."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def test_of_a_matrix_that_is_all_observed_it_is_the_best_approximation(depth):
     problem = Completion.of(TRUTH)
     factors, product = start(Spectral(problem, scale=0.3), depth)
     np.testing.assert_allclose(product, 0.3 * TRUTH, atol=1e-12)
-    for first, second in zip(factors, factors[1:], strict=False):
+    for first, second in pairwise(factors):
         np.testing.assert_allclose(second.T @ second, first @ first.T, atol=1e-12)
     left, values, right = np.linalg.svd(TRUTH)
     _, product = start(Spectral(problem, rank=1, scale=1.0), depth)
@@ -31,7 +33,8 @@ def test_columns_beyond_the_rank_are_exactly_zero():
     for rank in (1, 2, 3):
         (first, second), product = start(Spectral(problem, rank))
         assert np.linalg.matrix_rank(product) == rank
-        assert not first[rank:].any() and not second[:, rank:].any()
+        assert not first[rank:].any()
+        assert not second[:, rank:].any()
         assert np.all(np.linalg.norm(second[:, :rank], axis=0) > 0)
 
 
@@ -46,18 +49,18 @@ def test_the_evened_matrix_is_as_stated():
 
 
 def test_entries_drawn_by_rows_and_columns_give_the_matrix_on_average():
-    rows, columns = np.linspace(0.3, 1, 60), np.linspace(1, 0.4, 50)
-    matrix = np.outer(1 + RNG.random(60), 1 + RNG.random(50))
+    rows, columns = np.linspace(0.3, 1, 40), np.linspace(1, 0.4, 30)
+    matrix = np.outer(1 + RNG.random(40), 1 + RNG.random(30))
     starts = []
-    for seed in range(20):
-        observed = np.random.default_rng(seed).random((60, 50)) < np.outer(rows, columns)
+    for seed in range(10):
+        observed = np.random.default_rng(seed).random((40, 30)) < np.outer(rows, columns)
         problem = Completion.of(matrix, observed)
-        starts.append(start(Spectral(problem, rank=1, scale=1.0), shape=(60, 50))[1])
+        starts.append(start(Spectral(problem, rank=1, scale=1.0), shape=(40, 30))[1])
     share = np.outer(rows, columns)
     expected = matrix * np.sqrt(share * share.mean())  # the root leaves half of it in
     expected *= np.vdot(starts[0], expected) / np.vdot(expected, expected)
     mean = np.mean(starts, axis=0)
-    assert np.linalg.norm(mean - expected) < 0.05 * np.linalg.norm(expected)
+    assert np.linalg.norm(mean - expected) < 0.1 * np.linalg.norm(expected)
 
 
 def test_a_spread_draws_weights_from_the_seed_and_none_ignores_it():

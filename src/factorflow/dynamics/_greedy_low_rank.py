@@ -91,7 +91,8 @@ class GreedyLowRank(AbstractDynamics):
     patience
         A phase that is not stationary so many steps later has run off. It goes back to where it
         came to rest, and on from there: a flow from a small start would do so too, as the next
-        direction escapes while the columns creep towards infinity.
+        direction escapes while the columns creep towards infinity. By default 50, and 500 for
+        phases other than :class:`DampedNewton`, whose steps are shorter.
     tie
         Directions within this share of the top eigenvalue leave together, each with
         ``epsilon``. A flow from a tiny random start would take them in some other proportion, and
@@ -123,7 +124,7 @@ class GreedyLowRank(AbstractDynamics):
     tolerance: float = 1e-7
     stationarity: float = 1e-9
     rest: float = 1e-2
-    patience: int = 50
+    patience: int | None = None
     tie: float = 1e-7
     epsilon: float | None = None
 
@@ -147,6 +148,12 @@ class GreedyLowRank(AbstractDynamics):
         from factorflow.dynamics._stop import Stop  # judges states, which are made here
 
         return Stop(train_error=None)
+
+    @property
+    def _patience(self) -> int:
+        if self.patience is not None:
+            return self.patience
+        return 50 if isinstance(self.phase, DampedNewton) else 500
 
     @property
     def _epsilon(self) -> float:
@@ -196,7 +203,7 @@ class GreedyLowRank(AbstractDynamics):
         settled = drift <= self.stationarity * inner.scale
         # A phase that cannot go on is as stationary as rounding lets it be.
         stalled = phase.status == Status.STALLED.code
-        away = rest.reached & ~settled & (phase.step - rest.step > self.patience)
+        away = rest.reached & ~settled & (phase.step - rest.step > self._patience)
         return jax.lax.cond(
             at_zero | settled | away | (stalled & rest.reached),
             lambda: self._end_phase(loss, after, drift, gradient, away),

@@ -35,8 +35,8 @@ def least_rank(
     """Find a matrix of least rank that fits all observed entries.
 
     For exact, noise-free observations, down to few of them; the rank is not given. A descent
-    begins at rank ``width``, at the :class:`Spectral` start, with more columns than are needed:
-    there a product has fewer local minima. A phase of :class:`DampedNewton` runs for a few
+    begins at the :class:`Spectral` start of a rank above those that are looked for: with more
+    columns a product has fewer local minima. A phase of :class:`DampedNewton` runs for a few
     gradients only, long before it would come to rest among the many fits of that rank; then the
     smallest singular value is dropped, and the next phase runs, down to rank 1. From what each
     rank `r` came to, the least first, :class:`DampedNewton` goes on while the train error falls,
@@ -45,21 +45,21 @@ def least_rank(
         r (m + n - r) < n_observed
 
     are looked at: there a rank has fewer degrees of freedom than there are entries, so that an
-    exact fit is evidence. If no rank fits, the next descent begins at another spectral start.
+    exact fit is evidence.
 
     Parameters
     ----------
     problem
         The observed entries. Noise leaves no rank that fits.
     width
-        Rank at which a descent begins, at most ``min(m, n)``; it should exceed the rank that is
-        looked for by about a half or more.
+        Rank at which a descent begins, at most ``min(m, n)``; best well above the rank of the
+        answer, where entries are few by a half or more.
     restarts
         How many descents may follow the first.
     phase_gradients
         Gradients of each phase on the way down.
     spread
-        Of the random weights of the starts after the first.
+        Of the random weights of the starts after the second descent.
     seed
         Of these weights.
 
@@ -116,8 +116,9 @@ class _Search:
 
     def descend(self, descent: int, seed: int) -> Solution | None:
         """A fit of least rank among those on the way down, or None."""
-        points = self._way_down(0.0 if descent == 0 else self.spread, seed)
-        for rank in range(1, self.largest + 1):
+        width = -(-2 * self.width // 3) if descent == 0 else self.width
+        points = self._way_down(width, self.spread if descent > 1 else 0.0, seed)
+        for rank in range(1, min(self.largest, width) + 1):
             end = self._follow(points[rank])
             fits = end.train_error <= _FITS * self.square
             self.attempts.append(
@@ -129,10 +130,10 @@ class _Search:
                 return end
         return None
 
-    def _way_down(self, spread: float, seed: int) -> dict[int, Solution]:
-        init = Spectral(self.problem, self.width, spread=spread)
+    def _way_down(self, width: int, spread: float, seed: int) -> dict[int, Solution]:
+        init = Spectral(self.problem, width, spread=spread)
         points = {}
-        for rank in range(self.width, 0, -1):
+        for rank in range(width, 0, -1):
             stop = Stop(train_error=_FITS * self.square, n_gradients=self.phase_gradients)
             points[rank] = here = self._run(stop, init=init, seed=seed)
             init = _Narrower(here.factors, rank - 1)

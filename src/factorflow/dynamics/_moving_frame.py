@@ -77,7 +77,7 @@ class MovingFrameFlow(AbstractDynamics):
     skip_plateaus: bool = True
 
     def init(self, loss, factors, interpolates):
-        left, logs, right = graded_svd(*factors)
+        left, logs, right = _kept(loss, graded_svd(*factors))
         value, frame = self._frame(loss, left, logs, right)
         plateau = Plateau.init(self._matrix_gradient(loss), frame, self.depth, self.rtol)
         sides, terms = at_rest(frame), self._terms(loss)
@@ -116,13 +116,13 @@ class MovingFrameFlow(AbstractDynamics):
             ready = state.inner.plateau.ready(frame, self.depth, self.rtol)
             attempt = jax.lax.cond(
                 ready,
-                lambda: self._over_plateau(frame, state.inner, room),
+                lambda: self._over_plateau(loss, frame, state.inner, room),
                 lambda: self._ordinary(loss, frame, state.inner, room),
             )
         else:
             attempt = self._ordinary(loss, frame, state.inner, room)
         logs = attempt.growth.logs_at_end(self.depth) + attempt.sides.change
-        factors = graded_svd(attempt.sides.left, logs, attempt.sides.right)
+        factors = _kept(loss, graded_svd(attempt.sides.left, logs, attempt.sides.right))
         value, frame1 = self._frame(loss, *factors)
         keep, plateau = attempt.plateau.judge(attempt.keep, frame, frame1, self.rtol)
         kept = State(
@@ -210,10 +210,11 @@ class MovingFrameFlow(AbstractDynamics):
             n_gradients=self._spent_by_attempt(inner.solver_state, solver_state),
         )
 
-    def _over_plateau(self, frame: Frame, inner: _Inner, room) -> _Attempt:
+    def _over_plateau(self, loss, frame: Frame, inner: _Inner, room) -> _Attempt:
         """A step of the escape with the gradient as it is."""
-        # A leap has no path to look at on the way.
-        step = inner.plateau.step(frame, self.depth, self.rtol, room, leaps=inner.path is None)
+        # A leap has no path to look at on the way, and on a long one symmetry is lost.
+        leaps = inner.path is None and not loss.factorization.symmetric
+        step = inner.plateau.step(frame, self.depth, self.rtol, room, leaps=leaps)
         # With large modes no longer than before: they are as stiff as they were.
         longest = jnp.where(inner.plateau.is_small(frame).all(), jnp.inf, inner.next_step)
         following = jnp.minimum(step.next_ordinary_step, longest)
@@ -245,12 +246,12 @@ class MovingFrameFlow(AbstractDynamics):
 
     def _matrix_gradient(self, loss):
         matrix_loss = loss.of(DeepLinear(1))
-        return lambda matrix: matrix_loss.gradient((matrix,))[0]
+        return lambda matrix: _half(loss, matrix_loss.gradient((matrix,))[0])
 
     def _frame(self, loss, left, logs, right) -> tuple[Array, Frame]:
         matrix = (left * jnp.exp(logs)[None, :]) @ right.T
         value, (gradient,) = loss.of(DeepLinear(1)).value_and_gradient((matrix,))
-        return value, Frame(left, logs, right, gradient)
+        return value, Frame(left, logs, right, _half(loss, gradient))
 
     @property
     def _controller(self) -> diffrax.PIDController:
@@ -292,6 +293,21 @@ class MovingFrameFlow(AbstractDynamics):
             return after.n_evaluations - before.n_evaluations
         tableau: Any = getattr(self.solver, "tableau", None)
         return jnp.asarray(0 if tableau is None else tableau.num_stages)
+
+
+def _half(loss, gradient: Array) -> Array:
+    """The symmetric part of the gradient of a matrix that is to stay symmetric."""
+    return 0.5 * (gradient + gradient.T) if loss.factorization.symmetric else gradient
+
+
+def _kept(loss, factors: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    """The same, less what rounding did to a matrix that is to stay symmetric."""
+    if not loss.factorization.symmetric:
+        return factors
+    left, logs, right = factors
+    both = left + right
+    both = both / jnp.linalg.norm(both, axis=0)[None, :]
+    return both, logs, both
 
 
 def _no_path(frame: Frame) -> _Path:

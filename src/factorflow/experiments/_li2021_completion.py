@@ -168,9 +168,10 @@ def _judge(results: Results) -> Finding:
                   _largest(passed, "between_scales"), "<=", AGREE),
             Check("exceptions without a named cause", len(unexplained), "<=", 0),
             Check("every minimizer of the nuclear norm is certified",
-                  np.mean([r["convex_status"] == "CERTIFIED" for r in results.values()]), ">=", 1),
+                  float(np.mean([r["convex_status"] == "CERTIFIED" for r in results.values()])),
+                  ">=", 1),
             Check("where the assumptions hold greedy recovers the truth more often than the "
-                  "nuclear norm does", np.sum(gained), ">", np.sum(convex), essential=False),
+                  "nuclear norm does", sum(gained), ">", sum(convex), essential=False),
         ),
         tables=(_method_table(results), _exception_table(results)),
         figures=(

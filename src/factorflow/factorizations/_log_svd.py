@@ -10,6 +10,7 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow.factorizations._abstract import AbstractFactorization, Shape
+from factorflow.factorizations._symmetric import semidefinite_eigenpairs
 
 
 class LogSVD(AbstractFactorization):
@@ -25,14 +26,22 @@ class LogSVD(AbstractFactorization):
     rank
         Number `k` of singular values that are kept; by default all ``min(m, n)``. A balanced
         network of hidden widths `k` has this rank for ever.
+    symmetric
+        Whether the matrix is positive semidefinite, ``U = V``, and stays so. A flow from such a
+        start stays so by itself, but rounding grows where ``-dL/dW`` has a negative eigenvalue that
+        is larger in size than one that is learned. This is the deep symmetric product of Li, Luo
+        and Lyu 2021 (arXiv:2012.09839): at depth `P`, ``M = W^(2/P)`` follows
+        ``dM/dt = -(G M^(P/2) + M^(P/2) G)``, `G` the symmetric part of ``dL/dW``.
 
     Raises
     ------
     InputError
-        If the rank is no whole number of 1 or more.
+        If the rank is no whole number of 1 or more; in use, if a symmetric one is to start at a
+        matrix that is not positive semidefinite.
     """
 
     rank: int | None = eqx.field(static=True, default=None)
+    symmetric: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         if self.rank is not None and _whole(self.rank) < 1:
@@ -73,6 +82,9 @@ class LogSVD(AbstractFactorization):
         matrix = np.asarray(matrix, float)
         k = self.width(matrix.shape)
         left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        if self.symmetric:
+            values, left = semidefinite_eigenpairs(matrix)
+            right = left.T
         rounding = max(matrix.shape) * np.finfo(float).eps * values[0]
         rank = np.count_nonzero(values > rounding)
         if rank < k:

@@ -27,8 +27,7 @@ class Symmetric(AbstractFactorization):
     The loss that a dynamics descends is ``f(U U^T)``, so that gradient flow is
     ``dU/dt = -(G + G^T) U`` with ``G = df/dW``: twice as fast as in Li, Luo and Lyu 2021
     (arXiv:2012.09839), who descend half of it, and as a balanced network of depth 2. A deep
-    symmetric product of any real depth `P` is ``EndToEndFlow(P)`` from a positive semidefinite
-    start: its ``M = W^(2/P)`` follows ``dM/dt = -(G M^(P/2) + M^(P/2) G)``.
+    symmetric product of any real depth `P` is ``EndToEndFlow(P)`` on ``LogSVD(symmetric=True)``.
 
     An initializer draws two layers; `U` is the last of them. ``Balanced``, whose product is
     not symmetric, has no such factor.
@@ -71,23 +70,36 @@ class Symmetric(AbstractFactorization):
 
     def from_matrix(self, matrix: np.ndarray) -> tuple[np.ndarray, ...]:
         k = self.width(np.shape(matrix))
-        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-        room = _OFF * max(np.max(np.abs(values)), np.finfo(float).tiny)
-        if np.max(np.abs(matrix - matrix.T)) > room or values[0] < -room:
-            raise InputError(
-                "Symmetric writes positive semidefinite matrices; this one is not symmetric or "
-                f"has the eigenvalue {values[0]:.3g}."
-            )
-        if np.count_nonzero(values > room) > k:
+        values, vectors = semidefinite_eigenpairs(matrix)
+        if np.count_nonzero(values > _OFF * values[0]) > k:
             raise InputError(f"The matrix has a rank above the width {k} of {self!r}.")
-        columns = vectors * np.sqrt(np.maximum(values, 0))
         factor = np.zeros((len(matrix), k))
         kept = min(k, len(matrix))
-        factor[:, :kept] = columns[:, ::-1][:, :kept]
+        factor[:, :kept] = (vectors * np.sqrt(values))[:, :kept]
         return (factor,)
 
     def __repr__(self) -> str:
         return f"Symmetric(width={self.width_})"
+
+
+def semidefinite_eigenpairs(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, largest first and none below zero, and eigenvectors of a semidefinite matrix.
+
+    Raises
+    ------
+    InputError
+        If it is not symmetric positive semidefinite, up to rounding.
+    """
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InputError(f"A semidefinite matrix is square; this one has shape {matrix.shape}.")
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    room = _OFF * max(np.max(np.abs(values)), np.finfo(float).tiny)
+    if np.max(np.abs(matrix - matrix.T)) > room or values[0] < -room:
+        raise InputError(
+            "Only positive semidefinite matrices can be written so; this one is not symmetric or "
+            f"has the eigenvalue {values[0]:.3g}."
+        )
+    return np.maximum(values, 0)[::-1], vectors[:, ::-1]
 
 
 def checked_width(width: int, name: str) -> int:
