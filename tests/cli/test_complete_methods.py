@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from cli_inputs import SHAPE, completed, factorflow, matrix, numbers, observed, picture, with_gaps
 from cli_inputs import wide_frame as frame_of
@@ -181,3 +182,14 @@ def test_an_interrupt_ends_with_what_was_reached(method):
     assert outcome.errors.keys() == {"factorflow", "mean", "row_column_effects"}
     assert json_content(outcome, 1.0)["status"] == "INTERRUPTED"
     assert "interrupted" in dict(facts(outcome, 1.0))["ended"]
+
+
+def test_greedy_completes_and_tells_its_rank(tmp_path):
+    narrow = with_gaps()[:, :4]  # little rank, little to compile
+    pd.DataFrame(narrow).to_csv(tmp_path / "x.csv", index=False)
+    completed(tmp_path / "x.csv", "--method", "greedy", "--json", tmp_path / "x.json")
+    content = numbers(tmp_path / "x.json")
+    assert content["method"] == "greedy"
+    assert 0 <= content["rank"] <= 4
+    assert content["status"] in ("CERTIFIED", "RANK_LIMIT")
+    assert content["test_rmse"] > 0

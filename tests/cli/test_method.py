@@ -4,6 +4,7 @@ import pytest
 
 from factorflow._errors import InputError
 from factorflow.cli._deep_method import DeepMethod
+from factorflow.cli._greedy_method import GreedyMethod
 from factorflow.cli._method import Options, check_fraction, parse_widths
 from factorflow.cli._nuclear_norm_method import NuclearNormMethod
 from factorflow.cli._soft_impute_method import SoftImputeMethod
@@ -23,7 +24,12 @@ def test_defaults_by_kind(kind, depth, biases):
 
 
 @pytest.mark.parametrize(
-    ("name", "method"), [("soft-impute", SoftImputeMethod), ("nuclear-norm", NuclearNormMethod)]
+    ("name", "method"),
+    [
+        ("greedy", GreedyMethod),
+        ("soft-impute", SoftImputeMethod),
+        ("nuclear-norm", NuclearNormMethod),
+    ],
 )
 def test_other_methods_have_the_same_biases(name, method):
     for kind in ("long table", "array", "image"):
@@ -34,7 +40,7 @@ def test_other_methods_have_the_same_biases(name, method):
     assert given.on("image").name == name
 
 
-@pytest.mark.parametrize("name", ["soft-impute", "nuclear-norm"])
+@pytest.mark.parametrize("name", ["greedy", "soft-impute", "nuclear-norm"])
 @pytest.mark.parametrize(
     ("given", "named"),
     [

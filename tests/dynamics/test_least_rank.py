@@ -7,6 +7,7 @@ import pytest
 from factorflow import Completion, DeepLinear, InputError, Sensing, Status, Stop, least_rank, solve
 from factorflow.datasets import low_rank
 from factorflow.dynamics import RankSearch
+from factorflow.dynamics._determined import determined
 
 N, WIDTH = 12, 3
 
@@ -30,6 +31,7 @@ def test_a_matrix_is_recovered_with_its_rank(rank, seed):
     assert np.linalg.matrix_rank(solution.matrix, tol=1e-9) == rank
     np.testing.assert_allclose(solution.matrix, truth_of(rank, seed), atol=1e-11)
     assert solution.train_error < 1e-24
+    assert solution.path.determined
     assert f"Rank {rank}" in solution.path.sentence
 
 
@@ -69,6 +71,29 @@ def test_only_ranks_with_fewer_degrees_of_freedom_than_entries_are_looked_at():
     assert (solution.n_gradients or 0) > tried.n_gradients
     with pytest.raises(InputError, match="23 degrees of freedom"):
         least_rank(problem_of(1, 2 * N - 1), WIDTH)
+
+
+def test_a_fit_that_is_not_the_only_one_is_not_trusted():
+    truth = truth_of(2)
+    observed = np.ones((N, N), bool)
+    observed[0, 1:] = False
+    problem = Completion.of(truth, observed)
+    solution = least_rank(problem, WIDTH, restarts=1)
+    assert solution.path.rank == 2
+    assert solution.path.n_descents == 2  # nothing lower was found
+    assert "not the only fit" in solution.path.sentence
+    np.testing.assert_allclose(solution.matrix[1:], truth[1:], atol=1e-10)
+
+
+def test_entries_do_not_determine_a_lower_rank_with_a_row_added_where_it_is_unobserved():
+    problem, truth = problem_of(1), truth_of(1)
+    u, s, vt = np.linalg.svd(truth)
+    assert determined(problem, u[:, :1] * s[0], vt[:1].T)
+    row = int(np.argmin(problem.observed.sum(1)))
+    truth = truth + np.outer(np.eye(N)[row], ~problem.observed[row])
+    u, s, vt = np.linalg.svd(truth)
+    root = np.sqrt(s[:2])
+    assert not determined(problem, u[:, :2] * root, vt[:2].T * root)
 
 
 def test_the_seed_decides():

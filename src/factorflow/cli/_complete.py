@@ -65,7 +65,8 @@ def complete(
         MethodName,
         typer.Option(
             rich_help_panel=_FIT,
-            help="deep: gradient flow on a deep linear network. soft-impute: a penalty on the "
+            help="deep: gradient flow on a deep linear network. greedy: its limit from an "
+            "infinitesimal start, rank by rank. soft-impute: a penalty on the "
             "nuclear norm, its weight chosen on validation entries within the fitted ones. "
             "nuclear-norm: the least one that fits the entries exactly; it works on whole "
             "matrices, and takes minutes for millions of cells.",

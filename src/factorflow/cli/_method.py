@@ -7,10 +7,11 @@ from typing import Literal
 from factorflow._errors import InputError
 from factorflow.cli._abstract_method import AbstractMethod, Biases
 from factorflow.cli._deep_method import DeepMethod, Stop, Widths
+from factorflow.cli._greedy_method import GreedyMethod
 from factorflow.cli._nuclear_norm_method import NuclearNormMethod
 from factorflow.cli._soft_impute_method import SoftImputeMethod
 
-MethodName = Literal["deep", "soft-impute", "nuclear-norm"]
+MethodName = Literal["deep", "greedy", "soft-impute", "nuclear-norm"]
 
 OF_DEEP = ("depth", "scale", "widths", "stop")
 """The options that only ``--method deep`` has."""
@@ -62,6 +63,8 @@ class Options:
             If the widths are not one fewer than the depth.
         """
         biases = BIASES[kind] if self.biases is None else self.biases
+        if self.method == "greedy":
+            return GreedyMethod(biases, self.seed)
         if self.method == "soft-impute":
             return SoftImputeMethod(biases, self.seed)
         if self.method == "nuclear-norm":

@@ -9,6 +9,7 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow._random import stream
 from factorflow.dynamics._damped_newton import DampedNewton
+from factorflow.dynamics._determined import determined
 from factorflow.dynamics._rank_search import RankAttempt, RankSearch
 from factorflow.dynamics._solve import solve
 from factorflow.dynamics._stop import Stop
@@ -45,7 +46,9 @@ def least_rank(
         r (m + n - r) < n_observed
 
     are looked at: there a rank has fewer degrees of freedom than there are entries, so that an
-    exact fit is evidence.
+    exact fit is evidence, if no matrix of that rank nearby fits too. That is checked: to a fit of
+    a lower rank, any row may be added where it was not observed. After a fit that is not the only
+    one the descents go on for lower ranks, and it is returned if they find none.
 
     Parameters
     ----------
@@ -89,10 +92,10 @@ def least_rank(
     search = _Search(problem, _checked(problem, width), phase_gradients, restarts, spread)
     for descent in range(search.restarts + 1):
         draw = int(stream(seed, "least rank", str(descent)).integers(2**62))
-        found = search.descend(descent, draw)
-        if found is not None:
+        search.descend(descent, draw)
+        if search.over:
             break
-    return search.ended(found, seed, perf_counter() - began)
+    return search.ended(seed, perf_counter() - began)
 
 
 @dataclass
@@ -103,7 +106,10 @@ class _Search:
     restarts: int
     spread: float
     attempts: list[RankAttempt] = field(default_factory=list)
-    best: Solution | None = None
+    best: Solution | None = None  # the fit of least rank, or else that of least train error
+    fitted: int | None = None  # the rank of a fit
+    determined: bool = False  # whether it is the only one nearby
+    interrupted: bool = False
     n_gradients: int = 0
 
     def __post_init__(self):
@@ -114,21 +120,32 @@ class _Search:
         self.square = float(np.mean(self.problem.values**2))
         self.largest = _largest_rank(self.problem, self.width)
 
-    def descend(self, descent: int, seed: int) -> Solution | None:
-        """A fit of least rank among those on the way down, or None."""
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to look for."""
+        return self.determined or self.fitted == 1 or self.interrupted
+
+    def descend(self, descent: int, seed: int) -> None:
+        """Look for a fit on one way down, of a lower rank than there is."""
         width = -(-2 * self.width // 3) if descent == 0 else self.width
         points = self._way_down(width, self.spread if descent > 1 else 0.0, seed)
-        for rank in range(1, min(self.largest, width) + 1):
+        below = self.largest + 1 if self.fitted is None else self.fitted
+        for rank in range(1, min(below, width + 1)):
             end = self._follow(points[rank])
             fits = end.train_error <= _FITS * self.square
             self.attempts.append(
                 RankAttempt(descent, rank, end.train_error, int(end.n_gradients or 0), fits)
             )
-            if self.best is None or end.train_error < self.best.train_error:
+            least = self.best is None or end.train_error < self.best.train_error
+            if fits or (least and self.fitted is None):
                 self.best = end
-            if fits or end.status is Status.INTERRUPTED:
-                return end
-        return None
+            self.interrupted = end.status is Status.INTERRUPTED
+            if fits:
+                self.fitted = rank
+                first, second = end.factors
+                self.determined = determined(self.problem, second[:, :rank], first[:rank].T)
+            if fits or self.interrupted:
+                return
 
     def _way_down(self, width: int, spread: float, seed: int) -> dict[int, Solution]:
         init = Spectral(self.problem, width, spread=spread)
@@ -163,14 +180,12 @@ class _Search:
         self.n_gradients += (end.n_gradients or 0) - before
         return end
 
-    def ended(self, found: Solution | None, seed: int, seconds: float) -> Solution:
-        end = found or self.best
+    def ended(self, seed: int, seconds: float) -> Solution:
+        end = self.best
         assert end is not None  # there is a rank to try, and a descent
-        fits = end.train_error <= _FITS * self.square
-        status = Status.TRAIN_ERROR if fits else Status.GRADIENT_LIMIT
-        if end.status is Status.INTERRUPTED and not fits:
-            status = Status.INTERRUPTED
-        path = RankSearch(tuple(self.attempts), self.largest)
+        status = Status.INTERRUPTED if self.interrupted else Status.GRADIENT_LIMIT
+        status = status if self.fitted is None else Status.TRAIN_ERROR
+        path = RankSearch(tuple(self.attempts), self.largest, self.determined)
         return replace(
             end, status=status, n_gradients=self.n_gradients, seed=seed, seconds=seconds, path=path
         )

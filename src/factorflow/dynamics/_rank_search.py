@@ -38,15 +38,19 @@ class RankSearch:
         A :class:`RankAttempt` for each rank of each descent.
     largest_rank
         Up to here a fit was looked for.
+    determined
+        Whether the entries determine the fit that was found: no matrix of its rank nearby fits
+        as well.
     """
 
     attempts: tuple[RankAttempt, ...]
     largest_rank: int
+    determined: bool
 
     @property
     def rank(self) -> int | None:
-        """The rank that fits every entry; None if none was found."""
-        return next((each.rank for each in self.attempts if each.fits), None)
+        """The least rank that fits every entry; None if none was found."""
+        return min((each.rank for each in self.attempts if each.fits), default=None)
 
     @property
     def n_descents(self) -> int:
@@ -59,7 +63,10 @@ class RankSearch:
         count = f"{self.n_descents} descent{'s' if self.n_descents > 1 else ''}"
         if self.rank is None:
             return f"No matrix of rank {self.largest_rank} or less that fits was found in {count}."
-        return f"Rank {self.rank} fits every observed entry; found in {count}."
+        said = f"Rank {self.rank} fits every observed entry; found in {count}."
+        if not self.determined:
+            said += " It is not the only fit of that rank."
+        return said
 
     def __repr__(self) -> str:
         return f"<RankSearch: {self.sentence}>"
