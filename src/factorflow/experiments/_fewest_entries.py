@@ -169,6 +169,8 @@ def _judge(results: Results) -> Finding:
             "here is told the rank; R2RILS (arXiv:2002.01849) and GNMR (arXiv:2106.12933) are. "
             "Their figures were measured on ten such instances, not those drawn here and not at "
             "the same time.",
+            "Deep flow from 1e-3 ends at a mean squared train error of 1e-6, which leaves an error "
+            "of about 1e-3 where it succeeds: its shares depend on where the line is drawn.",
             "Greedy is the algorithm itself, from zero upwards. Least rank is another, for exact "
             "entries: it comes down from ranks 7 and 10, from the spectrum of the observed "
             "entries. Its settings were chosen on other instances, at 1.3 times; that a fit must "
@@ -268,7 +270,7 @@ def _table(found: _Values) -> Table:
 
 
 def _figure(found: _Values) -> Figure:
-    figure, (ax,) = panels(1, 6.0, 4.0)
+    figure, (ax,) = panels(1, 7.5, 4.0)
     markers = iter("osDv")
     for method in dict.fromkeys(method for method, _ in found):
         shares = [_share(found[method, ratio], _RECOVERED) for ratio in _RATIOS]
@@ -285,7 +287,7 @@ def _figure(found: _Values) -> Figure:
         xticks=_RATIOS,
     )
     ax.set_xticklabels([f"{ratio:g}" for ratio in _RATIOS])
-    ax.legend(loc="lower right")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

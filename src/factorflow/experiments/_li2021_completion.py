@@ -16,7 +16,7 @@ from factorflow.experiments._judgement import Check, Finding, Measured
 from factorflow.experiments._psd_completion import (
     AGREE,
     distance,
-    flow_from,
+    end_of_flow,
     greedy,
     phases_by_flow,
     sampled,
@@ -28,12 +28,12 @@ _SETTINGS = ((10, 2), (20, 2), (30, 3))
 _FULL_SETTINGS = (*_SETTINGS, (20, 3), (40, 3))
 _OVERSAMPLINGS = (1.5, 2.0, 3.0)
 _FULL_OVERSAMPLINGS = (1.25, *_OVERSAMPLINGS)
-_ORDINARY, _LARGER, _SMALL = 1e-3, 1e-100, 1e-200
+_ORDINARY, _LARGER, _SMALL = 1e-3, 1e-100, 1e-300
 _WANTED = 20  # instances that pass the assumptions
 _ROOM = 3  # ranks above the true one that the greedy path may reach
-_GAP = 0.02  # at 1e-200 the runner-up is a factor of 1e4 behind at this gap
+_GAP = 0.02  # at 1e-300 the runner-up is a factor of 1e6 behind at this gap
 _RECOVERED = 1e-3
-_METHODS = ("nuclear norm", "flow 1e-3", "flow 1e-200", "greedy")
+_METHODS = ("nuclear norm", "flow 1e-3", "flow 1e-300", "greedy")
 _PASSED = "assumptions hold"
 _UNEXPLAINED = "no cause found"
 
@@ -45,7 +45,7 @@ class PSDCompletionCase(AbstractCase):
     """Completion of a random ``U U^T`` by its greedy path, flow of depth 2 and the nuclear norm."""
 
     kind: ClassVar[str] = "greedy path, flow and nuclear norm, positive semidefinite completion"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     size: int
     rank: int
     oversampling: float
@@ -62,12 +62,12 @@ def _run(case: PSDCompletionCase, progress) -> dict[str, Any]:
     truth = problem.truth
     assert truth is not None
     solution = greedy(problem, case.rank + _ROOM)
-    flows = {s: flow_from(problem, s, progress=progress) for s in (_ORDINARY, _LARGER, _SMALL)}
+    flows = {s: end_of_flow(problem, s, progress) for s in (_ORDINARY, _LARGER, _SMALL)}
     convex = nuclear_norm(problem)
     ends = {
         "nuclear norm": convex.matrix,
         "flow 1e-3": flows[_ORDINARY].matrix,
-        "flow 1e-200": flows[_SMALL].matrix,
+        "flow 1e-300": flows[_SMALL].matrix,
         "greedy": solution.matrix,
     }
     phases = phases_by_flow(problem, solution)
@@ -164,7 +164,7 @@ def _judge(results: Results) -> Finding:
             Check("on these the greedy limit is that of the flow, relative distance",
                   _largest(passed, "distance"), "<=", AGREE),
             Check("so none of them is an exception", len(outside), "<=", 0),
-            Check("on these the flows from 1e-100 and 1e-200 end together",
+            Check("on these the flows from 1e-100 and 1e-300 end together",
                   _largest(passed, "between_scales"), "<=", AGREE),
             Check("exceptions without a named cause", len(unexplained), "<=", 0),
             Check("every minimizer of the nuclear norm is certified",
@@ -183,10 +183,11 @@ def _judge(results: Results) -> Finding:
 
 
 _HOW = (
-    "The flow is gradient flow on W = U U^T with U square, from 1e-200 times the identity to a "
-    "mean squared residual of 1e-12. Its distance from its limit falls as a power of the scale, so "
-    "that where the ends of 1e-100 and 1e-200 are a distance d apart, the limit is about d squared "
-    "from the latter, if that is above the tolerance of the steps. An instance passes the "
+    "The flow is that of depth 2, in eigenvectors and logarithms of eigenvalues, which keep the "
+    "matrix positive semidefinite, from 1e-300 times the identity to a mean squared residual of "
+    "1e-12. Its distance from its limit falls as a power of the scale, so that where the ends of "
+    "1e-100 and 1e-300 are a distance d apart, the limit is about d cubed from the latter, if that "
+    "is above the tolerance of the steps. An instance passes the "
     "assumptions if its greedy path is certified, no phase runs off, the top eigenvalue is simple "
     "with a relative gap of 0.02 or more at every point that is left, and gradient flow of each "
     "rank, started beside the critical point before, comes to rest where the local solver did. "
@@ -208,10 +209,10 @@ def _measured(results: Results, passed: _Runs) -> Iterable[Measured]:
     if passed:
         seeds = [case.instance for case in passed]
         for name, words in (
-            ("distance", "relative distance of the greedy limit from the flow of 1e-200"),
-            ("between_scales", "relative distance of the flows from 1e-100 and 1e-200"),
+            ("distance", "relative distance of the greedy limit from the flow of 1e-300"),
+            ("between_scales", "relative distance of the flows from 1e-100 and 1e-300"),
             ("n_gradients", "gradients of the greedy path"),
-            ("flow_gradients", "gradients of the flow from 1e-200"),
+            ("flow_gradients", "gradients of the flow from 1e-300"),
         ):
             values = [result[name] for result in passed.values()]
             yield Measured.of(f"assumptions hold: {words}", values, seeds)
@@ -265,7 +266,7 @@ def _exception_table(results: Results) -> Table:
         ))  # fmt: skip
     return Table(
         "Instances that do not pass the assumptions, each with the cause: relative distance of "
-        "greedy limit and flow, of the flows from 1e-100 and 1e-200, and, phase by phase, of the "
+        "greedy limit and flow, of the flows from 1e-100 and 1e-300, and, phase by phase, of the "
         "end of the flow of that rank from the critical point; last, of the last phase by flow "
         "from the flow of infinitesimal start.",
         ("instance", "cause", "distance", "scales", "ranks", "gaps", "phases by flow", "last"),
@@ -294,7 +295,7 @@ _ERROR_CAPTION = (
     "freedom. What is below 1e-4 is the tolerance of the stops."
 )
 _DISTANCE_CAPTION = (
-    "Relative distance of the greedy limit from the end of the flow of 1e-200, one point for each "
+    "Relative distance of the greedy limit from the end of the flow of 1e-300, one point for each "
     "instance, by whether the assumptions hold and which does not. The line is 1e-3."
 )
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from factorflow.datasets import low_rank_psd
-from factorflow.dynamics import GradientFlow, GreedyLowRank, Stop, solve
-from factorflow.factorizations import Symmetric
+from factorflow.dynamics import EndToEndFlow, GradientFlow, GreedyLowRank, Stop, solve
+from factorflow.factorizations import LogSVD, Symmetric
+from factorflow.initializers import Identity
 from factorflow.problems import Completion
 from factorflow.trajectories import Record, Solution
 
@@ -44,7 +45,7 @@ def flow_from(
     record: Record | None = None,
     progress=None,
 ) -> Solution:
-    """Gradient flow of depth 2 from ``scale I`` to its train error."""
+    """Gradient flow of depth 2 on `U` from ``scale I`` to its train error, step by step."""
     return solve(
         problem,
         Symmetric(len(problem.observed)),
@@ -52,6 +53,23 @@ def flow_from(
         init=graded_start(problem, scale),
         stop=Stop(train_error=train_error, n_gradients=n_gradients),
         record=Record([]) if record is None else record,
+        progress=progress,
+        throw=False,
+    )
+
+
+def end_of_flow(problem: Completion, scale: float, progress=None) -> Solution:
+    """The same flow in eigenvectors and logarithms of eigenvalues, for its end alone.
+
+    However small the scale, it takes about as many gradients; 1e-300 is a start like another.
+    """
+    return solve(
+        problem,
+        LogSVD(symmetric=True),
+        EndToEndFlow(2),
+        init=Identity(scale),
+        stop=Stop(train_error=1e-12, n_gradients=100_000),
+        record=Record([]),
         progress=progress,
         throw=False,
     )
