@@ -52,7 +52,9 @@ def by_hand(depth):
     return np.array([power(each.reshape(4, 4), depth / 2) for each in found.y.T])
 
 
-@pytest.mark.parametrize(("depth", "form"), [(2, DeepLinear(1)), (3.5, LogSVD(symmetric=True))], ids=str)
+@pytest.mark.parametrize(
+    ("depth", "form"), [(2, DeepLinear(1)), (3.5, LogSVD(symmetric=True))], ids=str
+)
 def test_flow_from_a_semidefinite_start_is_the_deep_symmetric_product(depth, form):
     solution = solve(
         EXAMPLE.problem,

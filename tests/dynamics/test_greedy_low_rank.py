@@ -124,7 +124,7 @@ def test_the_rank_has_a_limit():
 
 
 def test_a_phase_that_runs_off_is_cut_short_and_said():
-    # A positive semidefinite [[*, 1], [1, 0]] comes the nearer to its entries the larger its corner.
+    # The larger its corner, the nearer a semidefinite [[*, 1], [1, 0]] comes to its entries.
     cells = Completion.from_array([[np.nan, 1.0], [1.0, 0.0]])
     solution = solve(cells, Symmetric(1), GreedyLowRank(patience=10), record=Record([]))
     first = solution.path.points[1]

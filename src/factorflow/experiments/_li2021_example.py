@@ -86,7 +86,7 @@ class DeepStartCase(AbstractCase):
     """
 
     kind: ClassVar[str] = "deep flow on the counterexample to the nuclear norm"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     ratio: float
     depth: float
@@ -103,7 +103,7 @@ class DeepStartCase(AbstractCase):
         for case in cases:
             solution = solve(
                 nuclear_norm_counterexample(case.ratio).problem,
-                LogSVD(),
+                LogSVD(symmetric=True),
                 EndToEndFlow(case.depth, Rosenbrock(), rtol=case.rtol),
                 init=Identity(case.scale),
                 stop=Stop(train_error=case.train_error * case.ratio**2),
