@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from factorflow import Completion, GradientFlow, GreedyLowRank, Record, Stop, Symmetric, solve
+from factorflow import (
+    Completion,
+    EndToEndFlow,
+    GreedyLowRank,
+    Identity,
+    LogSVD,
+    Record,
+    Stop,
+    Symmetric,
+    solve,
+)
 from factorflow.datasets import low_rank_psd
 
 SIZE = 6
@@ -13,19 +23,13 @@ def problem_of(instance):
     return Completion.sample_symmetric(low_rank_psd(SIZE, 2, seed=instance), 18, seed=instance)
 
 
-def start_of(problem, scale):
-    """``scale I`` by columns along the eigenvectors of the gradient at zero."""
-    vectors = np.linalg.eigh(np.nan_to_num(problem.to_array()))[1]
-    return lambda factorization, shape, seed: (np.sqrt(scale) * vectors,)
-
-
 def flow_from(problem, scale):
     return solve(
         problem,
-        Symmetric(SIZE),
-        GradientFlow(rtol=1e-4),
-        init=start_of(problem, scale),
-        stop=Stop(train_error=1e-12),
+        LogSVD(symmetric=True),
+        EndToEndFlow(2),
+        init=Identity(scale),
+        stop=Stop(train_error=1e-10),
         record=Record([]),
     ).matrix
 
@@ -39,7 +43,7 @@ def test_greedy_limit_is_the_limit_of_the_flow(instance):
     problem = problem_of(instance)
     greedy = solve(problem, Symmetric(4), GreedyLowRank(), record=Record([]))
     assert all(point.relative_gap > 0.05 for point in greedy.path.points[:-1])
-    ends = {scale: flow_from(problem, scale) for scale in (1e-2, 1e-50, 1e-100)}
-    assert apart(ends[1e-50], ends[1e-100]) < 1e-4
-    assert apart(ends[1e-100], greedy.matrix) < 1e-3
-    assert apart(ends[1e-2], greedy.matrix) > apart(ends[1e-100], greedy.matrix)
+    ends = {scale: flow_from(problem, scale) for scale in (1e-4, 1e-100, 1e-300)}
+    assert apart(ends[1e-100], ends[1e-300]) < 1e-4
+    assert apart(ends[1e-300], greedy.matrix) < 1e-4
+    assert apart(ends[1e-4], greedy.matrix) > apart(ends[1e-300], greedy.matrix)
