@@ -19,6 +19,7 @@ from factorflow import (
     Stop,
     solve,
 )
+from factorflow.dynamics._recorder import Recorder
 from factorflow.trajectories import singular_values, train_loss
 
 DESCENT, FLOW = GradientDescent(0.25), GradientFlow()
@@ -149,3 +150,14 @@ def test_the_trajectory_says_how_it_came_about():
     assert "GradientFlow" in attributes["dynamics"]
     assert attributes["route"] == "dense"
     assert attributes["seed"] == 0
+
+
+def test_a_run_whose_time_stands_still_is_recorded_to_its_end():
+    # Beside a time of 1e100 no step makes a difference in float64, and yet the run goes on.
+    recorder = Recorder(EverySteps(), BARE)
+    for step, time in ((0, 0.0), (1, 1e100), (2, 1e100), (3, 1e100), (3, 1e100)):
+        numbers = {"step": step, "time": time, "n_gradients": step, "train_loss": 1.0 / (1 + step)}
+        recorder.add({name: np.array([value]) for name, value in numbers.items()})
+    seen = recorder.trajectory(0, {})
+    np.testing.assert_array_equal(seen.step, [0, 1, 2, 3])
+    assert seen["train_loss"][-1] == 0.25

@@ -4,7 +4,7 @@ import pytest
 
 from factorflow import Status
 
-ANSWERS = {Status.TRAIN_ERROR, Status.STATIONARY, Status.TIME, Status.HELD_OUT}
+ANSWERS = {Status.TRAIN_ERROR, Status.STATIONARY, Status.TIME, Status.HELD_OUT, Status.CERTIFIED}
 FAILURES = {Status.DIVERGED, Status.STALLED}
 
 

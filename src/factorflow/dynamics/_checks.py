@@ -69,6 +69,13 @@ def _check_limit(dynamics: AbstractDynamics, stop: Stop) -> None:
         )
 
 
+def stop_for(dynamics: Any, stop: Stop | None) -> Stop:
+    """The stop that was given, or the default of the dynamics, whose kind is judged later."""
+    if stop is not None:
+        return stop
+    return dynamics.default_stop if isinstance(dynamics, AbstractDynamics) else Stop()
+
+
 def checked_factors(init, factorization, shape, seed) -> tuple[np.ndarray, ...]:
     """The starting factors, refused if they are not of the shapes that were asked for."""
     given = init(factorization, shape, seed)

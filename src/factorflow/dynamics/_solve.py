@@ -16,7 +16,7 @@ from factorflow._blas import one_blas_thread
 from factorflow._errors import FlowError
 from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics, State
-from factorflow.dynamics._checks import check_parts, check_same_run, checked_factors
+from factorflow.dynamics._checks import check_parts, check_same_run, checked_factors, stop_for
 from factorflow.dynamics._early_stopping import Best, EarlyStopping
 from factorflow.dynamics._engine import Engine
 from factorflow.dynamics._gradient_flow import GradientFlow
@@ -115,7 +115,7 @@ def solve(
         If the run failed and ``throw`` is True.
     """
     dynamics = GradientFlow() if dynamics is None else dynamics
-    stop = dynamics.default_stop if stop is None else stop
+    stop = stop_for(dynamics, stop)
     record = Record() if record is None else record
     init = Gaussian() if init is None else init
     parts = {"dynamics": dynamics, "init": init, "stop": stop, "record": record}

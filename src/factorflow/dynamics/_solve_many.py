@@ -7,7 +7,7 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow.dynamics._abstract import AbstractDynamics
-from factorflow.dynamics._checks import check_parts
+from factorflow.dynamics._checks import check_parts, stop_for
 from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._loop import Progress
 from factorflow.dynamics._solve import raise_failure
@@ -85,7 +85,7 @@ def solve_many(
         If a run failed and ``throw`` is True.
     """
     dynamics = GradientFlow() if dynamics is None else dynamics
-    stop = dynamics.default_stop if stop is None else stop
+    stop = stop_for(dynamics, stop)
     record = record or Record()
     runs = _aligned(problem, Gaussian() if init is None else init, seeds)
     for each, initializer, _ in runs:
