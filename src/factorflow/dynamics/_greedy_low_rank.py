@@ -72,14 +72,14 @@ class GreedyLowRank(AbstractDynamics):
 
     Parameters
     ----------
-    max_rank
-        Largest rank, if below the width of the factorization. It is an array to the compiled
-        program, which serves all.
     phase
         What runs within a rank: :class:`DampedNewton` (default), where only the limit is wanted
         and the factors are small; :class:`QuasiNewton` where they are large; or
         ``GradientFlow(rtol=1e-6)``, which follows the flow itself. The last two get no further
         than a ``stationarity`` of about 1e-6.
+    max_rank
+        Largest rank, if below the width of the factorization. It is an array to the compiled
+        program, which serves all.
     tolerance
         Of the certificate, as a share of the escape from zero.
     stationarity

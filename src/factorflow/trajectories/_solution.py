@@ -47,7 +47,8 @@ class Solution:
     monitors
         What the monitors of the run saw, one :class:`MonitorReport` for each.
     path
-        Of :class:`GreedyLowRank`, its critical points, a :class:`GreedyPath`.
+        Of :class:`GreedyLowRank` its critical points, a :class:`GreedyPath`; of
+        :func:`least_rank` what it tried, a :class:`RankSearch`.
     state
         The whole state, which ``solve(..., resume=solution)`` goes on from.
     """
