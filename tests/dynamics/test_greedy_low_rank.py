@@ -106,8 +106,16 @@ def test_directions_that_tie_leave_together_and_it_is_said():
     assert [point.rank for point in solution.path.points] == [0, 2, 3, 4]
     assert solution.path.points[0].n_together == 2
     assert solution.path.points[0].relative_gap == pytest.approx(0, abs=1e-9)
-    assert "2 directions tied at rank 0" in repr(solution.path)
+    assert "2 directions tied at rank 0" in repr(solution)
     np.testing.assert_allclose(solution.matrix, tied.to_array(), atol=1e-7)
+
+
+def test_directions_that_nearly_tie_are_said_to():
+    near = Completion.from_array(np.diag([2.0, 1.99, 0.0, 0.0, 0.0]))
+    solution = solve(near, Symmetric(4), GREEDY, record=RECORD)
+    assert [point.rank for point in solution.path.points] == [0, 1, 2]
+    assert "At rank 0 a second direction nearly tied (relative gap 0.005)" in repr(solution)
+    assert "nearly tied" not in learn().path.sentence
 
 
 def test_zero_is_certified_where_no_direction_leaves():

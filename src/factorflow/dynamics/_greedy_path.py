@@ -10,6 +10,8 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
 
+_NEAR = 0.02  # relative gap below which a flow from a start in float64 may take the wrong turn
+
 
 class PhaseEnd(enum.Enum):
     """How a phase of one rank ended."""
@@ -127,6 +129,12 @@ class GreedyPath:
             f"{each.n_together} directions tied at rank {each.rank} and left together."
             for each in self.points
             if each.n_together > 1
+        ]
+        said += [
+            f"At rank {each.rank} a second direction nearly tied (relative gap "
+            f"{each.relative_gap:.2g}): a flow must start very small to tell them apart."
+            for each in self.points
+            if each.n_together == 1 and each.relative_gap < _NEAR
         ]
         return " ".join(said)
 

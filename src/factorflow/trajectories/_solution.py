@@ -107,8 +107,9 @@ class Solution:
             return np.array(function(self.factors))
 
     def __repr__(self) -> str:
+        path = "" if self.path is None else f" {self.path.sentence}"
         return (
             f"<Solution {self.shape[0]}x{self.shape[1]} {self.factorization}: "
-            f"{self.status.sentence} train_error={self.train_error:.3g}, "
+            f"{self.status.sentence}{path} train_error={self.train_error:.3g}, "
             f"n_gradients={self.n_gradients}, time={self.time:.4g}>"
         )
