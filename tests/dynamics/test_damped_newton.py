@@ -12,7 +12,6 @@ from factorflow import (
     GradientFlow,
     InputError,
     LogSVD,
-    OneBitCompletion,
     QuasiNewton,
     Record,
     Sensing,
@@ -38,11 +37,10 @@ def factors_of(factorization, shape, seed=1):
     ("problem", "factorization"),
     [
         (Completion.sample(TRUTH, 20, seed=0), DeepLinear(2, [2])),
-        (OneBitCompletion.sample(TRUTH, 20, seed=0), DeepLinear(2, [3])),
         (Completion.sample(SQUARE, 15, seed=0), Symmetric(2)),
         (Sensing.gaussian(SQUARE, 12, symmetric=True, seed=0), Symmetric(2)),
     ],
-    ids=["completion", "one bit", "symmetric", "sensing"],
+    ids=["completion", "symmetric", "sensing"],
 )
 def test_a_step_solves_newtons_equations(problem, factorization):
     with double_precision():

@@ -165,6 +165,22 @@ def test_it_stops_records_and_resumes_like_any_run():
     assert np.all(np.diff(losses) < 1e-12 * losses[0])
 
 
+def test_a_run_that_has_ended_stays_where_it_is_when_resumed():
+    again = solve(FULL, Symmetric(4), GREEDY, resume=learn(), record=RECORD)
+    assert again.status is Status.CERTIFIED
+    assert len(again.path.points) == len(learn().path.points)
+    np.testing.assert_array_equal(again.matrix, learn().matrix)
+    assert learn().path.last.n_together == 0
+
+
+@pytest.mark.parametrize("factorization", [Symmetric(3), DeepLinear(2, [3])], ids=str)
+def test_a_width_beyond_the_matrix_does_no_harm(factorization):
+    small = Completion.from_array(np.diag([2.0, 1.0]))
+    solution = solve(small, factorization, GreedyLowRank(), record=Record([]))
+    assert solution.status is Status.CERTIFIED
+    np.testing.assert_allclose(solution.matrix, small.to_array(), atol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("act", "said"),
     [

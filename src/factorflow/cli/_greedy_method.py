@@ -45,7 +45,7 @@ class GreedyMethod(AbstractMethod):
         from factorflow.cli._fitted_spectrum import fitted_effective_rank
 
         status, path = model.status_, model.path_
-        tried = 0 if path is None else path.last.rank
+        tried = path.last.rank if path is not None and path.points else 0
         return Description(
             ending=NOTHING_LEFT if path is None else (status.name, status.sentence),
             validation_error=model.validation_error_,

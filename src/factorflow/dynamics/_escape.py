@@ -48,7 +48,8 @@ def directions_of_escape(loss: AbstractLoss, factors: Factors, most: int, tie: f
     def more(carry):
         _, values, count, _ = carry
         last = values[count - 1]
-        return (count < most + 1) & ((count < 2) | (last >= (1 - tie) * values[0]))
+        ties = (values[0] > 0) & (last >= (1 - tie) * values[0])
+        return (count < min(most + 1, size)) & ((count < 2) | ties)
 
     def next_pair(carry):
         known, values, count, spent = carry
@@ -64,7 +65,8 @@ def directions_of_escape(loss: AbstractLoss, factors: Factors, most: int, tie: f
     vectors = jnp.where(tied[None, :], vectors[:, :most], 0.0)
     halves = (vectors,) if symmetric else (vectors[:m], vectors[m:])
     columns = tuple(each / _sizes(each)[None, :] for each in halves)
-    return Escape(values[0], values[1], columns, jnp.sum(tied), spent if by_products else zero + 1)
+    second = jnp.where(jnp.isfinite(values[1]), values[1], 0.0)
+    return Escape(values[0], second, columns, jnp.sum(tied), spent if by_products else zero + 1)
 
 
 def curvature_along(loss: AbstractLoss, factors: Factors, escape: Escape) -> Array:

@@ -75,16 +75,16 @@ class GreedyLowRank(AbstractDynamics):
     phase
         What runs within a rank: :class:`DampedNewton` (default), where only the limit is wanted
         and the factors are small; :class:`QuasiNewton` where they are large; or
-        ``GradientFlow(rtol=1e-6)``, which follows the flow itself. The last two get no further
-        than a ``stationarity`` of about 1e-6.
+        ``GradientFlow(rtol=1e-6)``, which follows the flow itself.
     max_rank
         Largest rank, if below the width of the factorization. It is an array to the compiled
         program, which serves all.
     tolerance
-        Of the certificate, as a share of the escape from zero.
+        Of the certificate, as a share of the escape from zero. By default 1e-7, and 1e-5 for phases
+        other than :class:`DampedNewton`.
     stationarity
         Relative motion of the columns at which a phase has ended, as a share of the escape from
-        zero.
+        zero. By default 1e-9, and 1e-6 for phases other than :class:`DampedNewton`.
     rest
         Relative motion, as a share of the pace at which the phase set out, at which it has come
         to rest for the first time. From there it must not run off.
@@ -124,8 +124,8 @@ class GreedyLowRank(AbstractDynamics):
 
     phase: AbstractDynamics = DampedNewton()
     max_rank: Any = eqx.field(converter=_as_array, default=None)
-    tolerance: float = 1e-7
-    stationarity: float = 1e-9
+    tolerance: float | None = None
+    stationarity: float | None = None
     rest: float = 1e-2
     patience: int | None = None
     tie: float = 1e-7
@@ -152,11 +152,22 @@ class GreedyLowRank(AbstractDynamics):
 
         return Stop(train_error=None)
 
+    def _default(self, given, for_newton, otherwise):
+        if given is not None:
+            return given
+        return for_newton if isinstance(self.phase, DampedNewton) else otherwise
+
     @property
     def _patience(self) -> int:
-        if self.patience is not None:
-            return self.patience
-        return 50 if isinstance(self.phase, DampedNewton) else 500
+        return self._default(self.patience, 50, 500)
+
+    @property
+    def _tolerance(self) -> float:
+        return self._default(self.tolerance, 1e-7, 1e-5)
+
+    @property
+    def _stationarity(self) -> float:
+        return self._default(self.stationarity, 1e-9, 1e-6)
 
     @property
     def _epsilon(self) -> float:
@@ -203,22 +214,27 @@ class GreedyLowRank(AbstractDynamics):
         rest = self._rested(state.inner, phase, drift)
         inner = eqx.tree_at(lambda s: (s.phase, s.rest), state.inner, (phase, rest))
         after = _outside(state, inner)
-        settled = drift <= self.stationarity * inner.scale
+        settled = drift <= self._stationarity * inner.scale
         # A phase that cannot go on is as stationary as rounding lets it be.
         stalled = phase.status == Status.STALLED.code
         away = rest.reached & ~settled & (phase.step - rest.step > self._patience)
-        return jax.lax.cond(
+        following = jax.lax.cond(
             at_zero | settled | away | (stalled & rest.reached),
             lambda: self._end_phase(loss, after, drift, gradient, away),
             lambda: eqx.tree_at(lambda s: s.status, after, phase.status),
         )
+        # A run that has ended and is resumed has nowhere to go.
+        ended = self._judged(loss, state)
+        over = ~at_zero & (state.inner.phase.step == 0) & (ended.status != Status.RUNNING.code)
+        return jax.tree.map(lambda a, b: jnp.where(over, a, b), ended, following)
 
     def at(self, loss, state, time):
         return state
 
     def outcome(self, factorization, state):
         """The critical points, on the host."""
-        points, n = state.inner.points, int(state.inner.n_points)
+        points = state.inner.points
+        n = min(int(state.inner.n_points), len(points.rank))
 
         def point(i: int) -> CriticalPoint:
             each = jax.tree.map(lambda leaf: leaf[i], points)
@@ -273,7 +289,7 @@ class GreedyLowRank(AbstractDynamics):
         factorization = loss.factorization
         most = columns_of(factorization, here.factors)[0].shape[1]
         room = (most if self.max_rank is None else jnp.minimum(most, self.max_rank)) - here.rank
-        count = jnp.where(escape.value > 0, jnp.minimum(escape.count, room), 0)
+        count = jnp.where(self._leaves(escape.value, inner), jnp.minimum(escape.count, room), 0)
         here = eqx.tree_at(lambda p: p.n_together, here, count)
         points = jax.tree.map(
             lambda every, one: every.at[inner.n_points].set(one), inner.points, here
@@ -286,13 +302,17 @@ class GreedyLowRank(AbstractDynamics):
         done = (here.time, inner.before[1] + inner.phase.step, here.n_gradients)
         return _Inner(phase, done, inner.scale, pace, _no_rest(factors), points, inner.n_points + 1)
 
+    def _leaves(self, escape: Array, inner: _Inner) -> Array:
+        """Whether a direction leaves, beyond what the certificate allows."""
+        return (escape > 0) & (escape > self._tolerance * inner.scale)
+
     def _judged(self, loss, state: State) -> State:
         """At a critical point: the certificate, and whether there is room for more rank."""
         inner = state.inner
         found = inner.points.escape[inner.n_points - 1]
         rank = inner.points.rank[inner.n_points - 1]
         most = columns_of(loss.factorization, state.factors)[0].shape[1]
-        met = (found <= self.tolerance * inner.scale) | (inner.scale <= 0)
+        met = ~self._leaves(found, inner)
         most = most if self.max_rank is None else jnp.minimum(most, self.max_rank)
         status = jnp.where(rank >= most, Status.RANK_LIMIT.code, Status.RUNNING.code)
         status = jnp.where(met, Status.CERTIFIED.code, status)

@@ -44,13 +44,14 @@ class CriticalPoint:
         The fastest relative motion of a column along the flow that is left.
     escape, runner_up
         Largest and second eigenvalue (or singular value) of ``-df/dW``: how fast one more column
-        would grow. The certificate is ``escape <= tolerance``.
+        would grow. The certificate is ``escape <= tolerance`` times that at zero.
     n_together
         Directions that left together from here, by a tie; 0 where none left.
     duality_gap
         ``<df/dW, W> + max(escape, 0) ||W||_*``: if `f` is convex, no matrix of at most the same
         nuclear norm (positive semidefinite, for :class:`Symmetric`) has an objective that is
-        lower by more.
+        lower by more. The nuclear norm is that of balanced columns, a bound on it where they are
+        not.
     end
         How the phase ended.
     n_gradients, time

@@ -118,7 +118,7 @@ def aligned(factorization: Any, factors: Factors) -> Factors:
         return (u * s[None, :],)
     right, left = factors[0].T, factors[1]
     (q, r), (p, t) = jnp.linalg.qr(left), jnp.linalg.qr(right)
-    u, s, vt = jnp.linalg.svd(r @ t.T)
+    u, s, vt = jnp.linalg.svd(r @ t.T, full_matrices=False)
     root = jnp.sqrt(s)[None, :]
     return ((p @ (vt.T * root)).T, q @ (u * root))
 
@@ -152,13 +152,15 @@ def each_width(factorization: Any, factors: Factors, function: Callable[..., Any
             used = tuple(column[:, :k] for column in columns)
             found, *others = function(some, from_columns(some, used))
             wide = tuple(
-                jnp.pad(column, ((0, 0), (0, most - k))) for column in columns_of(some, found)
+                jnp.pad(column, ((0, 0), (0, most - column.shape[1])))
+                for column in columns_of(some, found)
             )
             return from_columns(factorization, wide), *others
 
         return run
 
-    return jax.lax.switch(n_columns(columns) - 1, [of_width(k) for k in range(1, most + 1)])
+    which = jnp.maximum(n_columns(columns) - 1, 0)
+    return jax.lax.switch(which, [of_width(k) for k in range(1, most + 1)])
 
 
 def n_columns(columns: tuple[Array, ...]) -> Array:

@@ -167,8 +167,12 @@ class GreedyLowRankCompletion(AbstractMatrixCompletion):
             path = self.path_, self.unit_
             refitted = self._fitted(problem, damping, chosen)
             self.path_, self.unit_ = path
+            self._warn_of_end(certified=False)
             # A validated fit is worth more than a second one that did not come to its end.
-            return table if self.status_ is Status.INTERRUPTED else refitted
+            if self.status_ in (Status.CERTIFIED, Status.RANK_LIMIT):
+                return refitted
+            self.rank_ = chosen
+            return table
         table = self._fitted(problem, damping, self._largest_rank)
         self._warn_of_end(certified=self.rank == "certificate")
         return table
@@ -195,7 +199,7 @@ class GreedyLowRankCompletion(AbstractMatrixCompletion):
         """The last fit of the path up to a rank."""
         effects = fit_effects(problem, self.biases, damping)
         solution = self._greedy(problem, effects, most) if most else None
-        if solution is None:
+        if solution is None or not solution.path.points:
             self.rank_ = 0
             return biases_alone(problem, effects)
         last = _by_rank(solution)[-1]

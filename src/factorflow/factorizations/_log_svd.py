@@ -81,10 +81,11 @@ class LogSVD(AbstractFactorization):
     def from_matrix(self, matrix: np.ndarray) -> tuple[np.ndarray, ...]:
         matrix = np.asarray(matrix, float)
         k = self.width(matrix.shape)
-        left, values, right = np.linalg.svd(matrix, full_matrices=False)
         if self.symmetric:
             values, left = semidefinite_eigenpairs(matrix)
             right = left.T
+        else:
+            left, values, right = np.linalg.svd(matrix, full_matrices=False)
         rounding = max(matrix.shape) * np.finfo(float).eps * values[0]
         rank = np.count_nonzero(values > rounding)
         if rank < k:
