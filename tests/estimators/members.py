@@ -120,13 +120,6 @@ MEMBERS = [
     ),
     # Fitted again at one rank it depends on nothing that is drawn.
     Member("greedy", GreedyLowRankCompletion(max_rank=3, validation_fraction=0.05, refit=False)),
-    Member(
-        "greedy, certificate",
-        GreedyLowRankCompletion("certificate", max_rank=3),
-        1e-12,
-        permuted=_as_it_is,
-        random=False,
-    ),
     Member("nuclear norm", NuclearNormCompletion(), 1e-6, permuted=_as_it_is, random=False),
     Member(
         "nuclear norm, rows+columns",

@@ -3,7 +3,7 @@
 import diffrax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 
@@ -74,7 +74,10 @@ def test_time_and_size_are_inverse(depth, log_start, log_target, share):
     start, target = 10.0**log_start, 10.0**log_target
     size = start + share * (target - start)
     time = mode_time(size, start, target, depth)
-    again = mode_time(mode_size(time, start, target, depth), start, target, depth)
+    reached = mode_size(time, start, target, depth)
+    # Beside a long wait the growth itself may be lost in rounding of the time.
+    assume(reached != target)
+    again = mode_time(reached, start, target, depth)
     assert again == pytest.approx(float(time), rel=1e-9)
 
 
