@@ -80,8 +80,7 @@ class GreedyLowRank(AbstractDynamics):
         Largest rank, if below the width of the factorization. It is an array to the compiled
         program, which serves all.
     tolerance
-        Of the certificate, as a share of the escape from zero. By default 1e-7, and 1e-5 for phases
-        other than :class:`DampedNewton`.
+        Of the certificate, as a share of the escape from zero.
     stationarity
         Relative motion of the columns at which a phase has ended, as a share of the escape from
         zero. By default 1e-9, and 1e-6 for phases other than :class:`DampedNewton`.
@@ -124,7 +123,7 @@ class GreedyLowRank(AbstractDynamics):
 
     phase: AbstractDynamics = DampedNewton()
     max_rank: Any = eqx.field(converter=_as_array, default=None)
-    tolerance: float | None = None
+    tolerance: float = 1e-7
     stationarity: float | None = None
     rest: float = 1e-2
     patience: int | None = None
@@ -160,10 +159,6 @@ class GreedyLowRank(AbstractDynamics):
     @property
     def _patience(self) -> int:
         return self._default(self.patience, 50, 500)
-
-    @property
-    def _tolerance(self) -> float:
-        return self._default(self.tolerance, 1e-7, 1e-5)
 
     @property
     def _stationarity(self) -> float:
@@ -304,7 +299,7 @@ class GreedyLowRank(AbstractDynamics):
 
     def _leaves(self, escape: Array, inner: _Inner) -> Array:
         """Whether a direction leaves, beyond what the certificate allows."""
-        return (escape > 0) & (escape > self._tolerance * inner.scale)
+        return (escape > 0) & (escape > self.tolerance * inner.scale)
 
     def _judged(self, loss, state: State) -> State:
         """At a critical point: the certificate, and whether there is room for more rank."""
