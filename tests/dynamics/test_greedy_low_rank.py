@@ -141,17 +141,14 @@ def test_a_phase_that_runs_off_is_cut_short_and_said():
     assert 1 < solution.matrix[0, 0] < 100
 
 
-def test_it_recovers_a_matrix_from_few_entries_whatever_the_route():
+def test_it_recovers_a_matrix_from_few_entries_that_it_visits_alone():
     truth = datasets.low_rank((12, 10), 1, seed=0)
     problem = Completion.sample(truth, 50, seed=0)
-    found = [
-        solve(problem, DeepLinear(2, [2]), GreedyLowRank(), route=route, record=Record([]))
-        for route in ("dense", "entries")
-    ]
-    for solution in found:
-        assert solution.path.last.rank == 1
-        assert np.linalg.norm(solution.matrix - truth) < 1e-6 * 11
-    assert found[1].n_gradients > found[0].n_gradients  # products of the search are gradients
+    factorization, record = DeepLinear(2, [1]), Record([])
+    solution = solve(problem, factorization, GreedyLowRank(), route="entries", record=record)
+    assert np.linalg.norm(solution.matrix - truth) < 1e-6 * 11
+    # Every product of the search for a direction is a gradient.
+    assert solution.path.points[0].n_gradients > 20
 
 
 def test_it_stops_records_and_resumes_like_any_run():
@@ -173,9 +170,9 @@ def test_a_run_that_has_ended_stays_where_it_is_when_resumed():
     assert learn().path.last.n_together == 0
 
 
-@pytest.mark.parametrize("factorization", [Symmetric(3), DeepLinear(2, [3])], ids=str)
+@pytest.mark.parametrize("factorization", [Symmetric(2), DeepLinear(2, [2])], ids=str)
 def test_a_width_beyond_the_matrix_does_no_harm(factorization):
-    small = Completion.from_array(np.diag([2.0, 1.0]))
+    small = Completion.from_array([[2.0]])
     solution = solve(small, factorization, GreedyLowRank(), record=Record([]))
     assert solution.status is Status.CERTIFIED
     np.testing.assert_allclose(solution.matrix, small.to_array(), atol=1e-7)
