@@ -45,7 +45,13 @@ if TYPE_CHECKING:
         NuclearNormCompletion,
         SoftImpute,
     )
-    from factorflow.factorizations import DeepLinear, LogSVD, Symmetric
+    from factorflow.factorizations import (
+        CP,
+        DeepLinear,
+        HierarchicalTucker,
+        LogSVD,
+        Symmetric,
+    )
     from factorflow.initializers import Balanced, Gaussian, Identity, Orthogonal, Spectral, StartAt
     from factorflow.problems import (
         Completion,
@@ -94,7 +100,7 @@ _HOME = {
         "NuclearNormCompletion",
         "SoftImpute",
     ),
-    "factorizations": ("DeepLinear", "LogSVD", "Symmetric"),
+    "factorizations": ("CP", "DeepLinear", "HierarchicalTucker", "LogSVD", "Symmetric"),
     "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal", "Spectral", "StartAt"),
     "problems": (
         "Completion",
@@ -129,6 +135,7 @@ _FOLDERS = (
 _FOLDER_OF = {name: folder for folder, names in _HOME.items() for name in names}
 
 __all__ = [
+    "CP",
     "RKC",
     "AtTimes",
     "Balanced",
@@ -148,6 +155,7 @@ __all__ = [
     "GradientFlow",
     "GreedyLowRank",
     "GreedyLowRankCompletion",
+    "HierarchicalTucker",
     "Identity",
     "InputError",
     "LogSVD",

@@ -372,7 +372,7 @@ def test_a_residual_against_the_data_certifies_nothing():
     c, s = np.cos(np.pi / 3), np.sin(np.pi / 3)
     values = np.array([(1 + 0.1 * s**2) / c**2, 0.1])
     start = ThinSVD(np.array([[c, -s], [s, c]]), values, np.array([[c, s], [s, -c]]))
-    problem = Completion((2, 2), [0], [0], [1.0])
+    problem = Completion((2, 2), ([0], [0]), [1.0])
     path = soft_impute(problem, weights=[0.1], start=start)
     assert path.objectives[0] == pytest.approx(0.1 - 0.1**2 / 2, rel=2e-3)
 

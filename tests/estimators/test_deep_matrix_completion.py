@@ -203,7 +203,7 @@ def test_the_path_is_in_the_units_of_the_values(stop):
 
 
 def test_a_truth_that_the_problem_knows_has_no_influence():
-    problem = Completion(SHAPE, *np.nonzero(OBSERVED), X[OBSERVED], truth=TRUTH)
+    problem = Completion(SHAPE, np.nonzero(OBSERVED), X[OBSERVED], truth=TRUTH)
     model = DeepMatrixCompletion(stop="interpolate").fit(problem)
     np.testing.assert_array_equal(
         model.reconstruct(), DeepMatrixCompletion(stop="interpolate").fit(X).reconstruct()

@@ -30,7 +30,7 @@ CASES = [
 
 
 def losses(problem, factorization):
-    cells = problem.rows, problem.columns, problem.values
+    cells = problem.indices, problem.values
     return {
         "dense": problem.loss(factorization, "dense"),
         "numba": EntriesLoss(factorization, problem.shape, *cells, kernel="numba"),

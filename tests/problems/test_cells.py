@@ -104,7 +104,7 @@ REFUSALS = {
     "observed of numbers": (lambda: Completion.of(X, X), "observed", "float64", "bool"),
     "observed with sparse": (lambda: Completion.of(COO, X > 0), "observed", "sparse"),
     "vector": (lambda: Completion.of(X[0]), "two axes", "(3,)"),
-    "three axes": (lambda: Completion.of(X[None]), "two axes", "(1, 2, 3)"),
+    "rows of a tensor": (lambda: Completion.of(X[None]).rows, "matrix", "(1, 2, 3)"),
     "ragged lists": (lambda: Completion.of([[1.0], [1.0, 2.0]]), "different lengths"),
     "not sparse": (lambda: Completion.from_sparse(X), "scipy.sparse", "ndarray"),
     "sparse vector": (lambda: Completion.of(scipy.sparse.coo_array(X[0])), "two axes", "(3,)"),
@@ -132,7 +132,7 @@ REFUSALS = {
         lambda: Completion.of(FRAME.rename(index={"bob": "ann"})),
         "row label 'ann'",
     ),
-    "too few labels": (lambda: Completion((2, 3), [0], [0], [1.0], ["a"]), "2", "1"),
+    "too few labels": (lambda: Completion((2, 3), ([0], [0]), [1.0], (["a"], None)), "2", "1"),
     "fraction of one": (lambda: problem.split(1.0, 0), "fraction", "1.0"),
     "fraction of text": (lambda: problem.split("half", 0), "fraction", "'half'"),
     "too many observations": (lambda: Completion.sample(X, 7), "n_observed", "6", "7"),
@@ -142,7 +142,7 @@ REFUSALS = {
     "seed": (lambda: Completion.sample(X, 2, seed=-1), "seed", "-1"),
     "infinite truth": (lambda: Completion.sample(INF, 2), "row 1", "column 2", "is inf"),
     "truth of another shape": (
-        lambda: Completion((2, 3), [0], [0], [1.0], truth=X.T),
+        lambda: Completion((2, 3), ([0], [0]), [1.0], truth=X.T),
         "truth",
         "(2, 3)",
         "(3, 2)",
@@ -155,17 +155,17 @@ REFUSALS = {
         'route="dense"',
     ),
     "kernel": (
-        lambda: EntriesLoss(DeepLinear(2), (2, 3), [0], [0], [1.0], kernel="cuda"),
+        lambda: EntriesLoss(DeepLinear(2), (2, 3), ([0], [0]), [1.0], kernel="cuda"),
         "kernel",
         "'cuda'",
     ),
     "entries out of range": (
-        lambda: EntriesLoss(DeepLinear(2), (2, 3), [2], [0], [1.0]),
+        lambda: EntriesLoss(DeepLinear(2), (2, 3), ([2], [0]), [1.0]),
         "rows",
         "0..1",
     ),
     "entries out of order": (
-        lambda: EntriesLoss(DeepLinear(2), (2, 3), [1, 0], [0, 0], [1.0, 1.0]),
+        lambda: EntriesLoss(DeepLinear(2), (2, 3), ([1, 0], [0, 0]), [1.0, 1.0]),
         "sorted",
     ),
 }

@@ -202,7 +202,7 @@ def test_determinant_sign_where_the_product_has_lost_it(signs):
 class OwnSign:
     """A factorization that knows the sign by itself."""
 
-    def matrix(self, factors):
+    def tensor(self, factors):
         return factors[0] * 0.0
 
     def determinant_sign(self, factors):

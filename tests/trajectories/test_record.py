@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from factorflow import (
     AtTimes,
     Completion,
+    DeepLinear,
     EverySteps,
     FunctionProblem,
     InputError,
@@ -20,7 +21,7 @@ TRUTH = np.outer([1.0, 2.0, 3.0], [1.0, -1.0])
 
 
 def names(record, problem):
-    return [observable.name for observable in record.resolve(problem)]
+    return [observable.name for observable in record.resolve(problem, DeepLinear(2))]
 
 
 def test_the_error_is_recorded_where_the_truth_is_known():
@@ -59,14 +60,14 @@ def test_extra_observables_stand_beside_the_default_or_the_given_ones():
 )
 def test_two_observables_of_one_name(record):
     with pytest.raises(InputError, match="Two observables are named"):
-        record.resolve(Completion.sample(TRUTH, 4))
+        record.resolve(Completion.sample(TRUTH, 4), DeepLinear(2))
 
 
 @pytest.mark.parametrize("name", ["time", "step", "n_gradients"])
 def test_the_names_of_the_coordinates_are_taken(name):
     with pytest.raises(InputError, match=name):
         Record(extra=[Observable(name, lambda s: s.train_loss)]).resolve(
-            Completion.sample(TRUTH, 4)
+            Completion.sample(TRUTH, 4), DeepLinear(2)
         )
 
 

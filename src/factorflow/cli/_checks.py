@@ -73,7 +73,7 @@ def _kernel() -> tuple[bool, str]:
     network = DeepLinear(2)
     factors: Any = Gaussian(1.0)(network, problem.shape, 0)
     filled = np.nan_to_num(problem.to_array())
-    cells = (problem.rows, problem.columns, problem.values)
+    cells = (problem.indices, problem.values)
     with double_precision(), jax.default_device(jax.devices("cpu")[0]):
         dense = DenseLoss(network, filled, problem.observed, problem.n_observed)
         entries = EntriesLoss(network, problem.shape, *cells, kernel="numba")

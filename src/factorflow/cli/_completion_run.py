@@ -150,4 +150,4 @@ def _fitted(
 
 
 def _bare(problem: Completion) -> Completion:
-    return Completion(problem.shape, problem.rows, problem.columns, problem.values)
+    return Completion(problem.shape, problem.indices, problem.values)

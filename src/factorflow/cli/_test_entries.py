@@ -27,7 +27,7 @@ def hold_out(
         If there are too few entries to hold any out.
     """
     given = source.problem
-    problem = Completion(given.shape, given.rows, given.columns, given.values)
+    problem = Completion(given.shape, given.indices, given.values)
     if source.truth is not None:
         return problem, Completion.from_array(source.truth, observed=~problem.observed)
     fraction = DEFAULT_FRACTION if fraction is None else fraction

@@ -354,8 +354,10 @@ def _together(train: Completion, held_out: Completion) -> Completion:
     )
     return Completion(
         train.shape,
-        np.concatenate([train.rows, held_out.rows[~known]]),
-        np.concatenate([train.columns, held_out.columns[~known]]),
+        (
+            np.concatenate([train.rows, held_out.rows[~known]]),
+            np.concatenate([train.columns, held_out.columns[~known]]),
+        ),
         np.concatenate([train.values, held_out.values[~known]]),
     )
 

@@ -87,7 +87,7 @@ def checked_factors(init, factorization, shape, seed) -> tuple[np.ndarray, ...]:
     return factors
 
 
-def check_same_run(resume: Any, engine: Engine, shape: tuple[int, int]) -> None:
+def check_same_run(resume: Any, engine: Engine, shape: tuple[int, ...]) -> None:
     """Refuse to resume from a run of other parts or of another problem."""
     if not isinstance(resume, Solution):
         raise InputError(f"resume must be a Solution; got {type(resume).__name__}.")

@@ -38,7 +38,7 @@ from factorflow.trajectories import (
     held_out_error,
 )
 
-Starter = AbstractInitializer | Callable[[AbstractFactorization, tuple[int, int], int], Any]
+Starter = AbstractInitializer | Callable[[AbstractFactorization, tuple[int, ...], int], Any]
 
 
 def solve(
@@ -165,7 +165,7 @@ def make_engine(
 ) -> Engine:
     if early_stopping is not None:
         record = record.with_extra(held_out_error(early_stopping.held_out))
-    observables: tuple[Observable, ...] = record.resolve(problem)
+    observables: tuple[Observable, ...] = record.resolve(problem, factorization)
     interpolates = isinstance(record.schedule, AtTimes)
     with double_precision():
         loss, thresholds = problem.loss(factorization, route), stop.thresholds()

@@ -1,6 +1,7 @@
 """Many runs of one shape at once."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -135,8 +136,8 @@ def _chosen(how: How, runs: list[Run], settings: Settings) -> str:
         raise InputError(f'how must be "auto", "batch", "threads" or "loop"; got {how!r}.')
     if how != "auto":
         return how
-    m, n = runs[0][0].shape
-    shapes = settings.factorization.layer_shapes((m, n))
-    work = sum(rows * columns for rows, columns in shapes) * max(m, n)
+    shape = runs[0][0].shape
+    layers = settings.factorization.layer_shapes(shape)
+    work = sum(map(prod, layers)) * prod(shape) // min(shape)
     small = work <= _BATCH_BELOW and len(runs) > 1
     return "batch" if small and stackable(runs, settings) else "threads"

@@ -190,7 +190,8 @@ def _batch_engine(runs: list[Run], settings: Settings) -> Engine:
 
 
 def _loss_and_observables(problem, settings: Settings, route: str):
-    return problem.loss(settings.factorization, route), settings.record.resolve(problem)
+    observables = settings.record.resolve(problem, settings.factorization)
+    return problem.loss(settings.factorization, route), observables
 
 
 def _structure(tree) -> tuple:

@@ -73,7 +73,7 @@ class FewEntriesCase(AbstractCase):
             seen = np.bincount(rows, minlength=n), np.bincount(columns, minlength=n)
             if min(map(np.min, seen)) >= r:
                 values = truth[rows, columns]
-                return Completion((n, n), rows, columns, values, truth=truth)
+                return Completion((n, n), (rows, columns), values, truth=truth)
 
     @classmethod
     def run_many(cls, cases, finished, progress):

@@ -1,9 +1,12 @@
-"""How the unknown matrix is written: products of factors."""
+"""How the unknown matrix or tensor is written: products of factors."""
 
-from factorflow.factorizations._abstract import AbstractFactorization
+from factorflow.factorizations._abstract import AbstractFactorization, AbstractMatrixFactorization
+from factorflow.factorizations._abstract_tensor import AbstractTensorFactorization
 from factorflow.factorizations._balance import balanced_factors
+from factorflow.factorizations._cp import CP
 from factorflow.factorizations._deep_linear import DeepLinear
 from factorflow.factorizations._graded_svd import graded_svd
+from factorflow.factorizations._hierarchical_tucker import HierarchicalTucker
 from factorflow.factorizations._log_svd import LogSVD
 from factorflow.factorizations._preconditioner import (
     checked_real_depth,
@@ -14,8 +17,12 @@ from factorflow.factorizations._preconditioner import (
 from factorflow.factorizations._symmetric import Symmetric, checked_width
 
 __all__ = [
+    "CP",
     "AbstractFactorization",
+    "AbstractMatrixFactorization",
+    "AbstractTensorFactorization",
     "DeepLinear",
+    "HierarchicalTucker",
     "LogSVD",
     "Symmetric",
     "balanced_factors",

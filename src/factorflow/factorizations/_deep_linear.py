@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
-from factorflow.factorizations._abstract import AbstractFactorization, Shape
+from factorflow.factorizations._abstract import AbstractMatrixFactorization, Shape, sides
 from factorflow.factorizations._balance import balanced_factors
 
 
-class DeepLinear(AbstractFactorization):
+class DeepLinear(AbstractMatrixFactorization):
     """Deep linear network: the matrix is the product ``W = W_N ... W_1`` of ``depth`` factors.
 
     Parameters
@@ -52,7 +52,7 @@ class DeepLinear(AbstractFactorization):
         self.widths = None if widths is None else _checked_widths(widths, self.depth)
 
     def shapes(self, shape: Shape) -> list[tuple[int, ...]]:
-        m, n = shape
+        m, n = sides(shape, self)
         dims = [n, *self._hidden(shape), m]
         return [(after, before) for before, after in pairwise(dims)]
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
-from factorflow.factorizations._abstract import AbstractFactorization, Shape
+from factorflow.factorizations._abstract import AbstractMatrixFactorization, Shape, sides
 from factorflow.factorizations._symmetric import semidefinite_eigenpairs
 
 
-class LogSVD(AbstractFactorization):
+class LogSVD(AbstractMatrixFactorization):
     """The matrix as ``W = U diag(exp s) V^T``: singular vectors and logarithms of singular values.
 
     The factors are ``(U, s, V)`` of shapes ``(m, k)``, ``(k,)`` and ``(n, k)``. However small a
@@ -73,7 +73,7 @@ class LogSVD(AbstractFactorization):
         return jnp.linalg.slogdet(left)[0] * jnp.linalg.slogdet(right)[0]
 
     def layer_shapes(self, shape: Shape) -> list[tuple[int, ...]]:
-        return [tuple(shape)]
+        return [sides(shape, self)]
 
     def from_layers(self, layers: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         return self.from_matrix(layers[0])

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
-from factorflow.factorizations._abstract import AbstractFactorization, Shape
+from factorflow.factorizations._abstract import AbstractMatrixFactorization, Shape, sides
 
 _OFF = 1e-9  # asymmetry or negative eigenvalue that passes for rounding, as a share of the largest
 
 
-class Symmetric(AbstractFactorization):
+class Symmetric(AbstractMatrixFactorization):
     """A positive semidefinite matrix as ``W = U U^T``, with the one factor `U`, ``(d, k)``.
 
     Parameters
@@ -48,7 +48,8 @@ class Symmetric(AbstractFactorization):
         return [(shape[0], self.width(shape))]
 
     def width(self, shape: Shape) -> int:
-        if shape[0] != shape[1]:
+        m, n = sides(shape, self)
+        if m != n:
             raise InputError(f"Symmetric needs a square matrix; this one has shape {shape}.")
         return shape[0] if self.width_ is None else self.width_
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow._random import stream
-from factorflow.factorizations import AbstractFactorization
+from factorflow.factorizations import AbstractFactorization, AbstractTensorFactorization
 
-Shape = tuple[int, int]
+Shape = tuple[int, ...]
 ScaleOf = Literal["product", "layer"]
 
 
 class AbstractInitializer(eqx.Module):
-    """Makes starting factors from a factorization, a matrix shape and a seed."""
+    """Makes starting factors from a factorization, a shape and a seed."""
 
     @abc.abstractmethod
     def __call__(
@@ -34,8 +34,9 @@ class Gaussian(AbstractInitializer):
     scale
         With ``scale_of="product"`` (default) the root-mean-square norm of a row of the product:
         layer `j` has standard deviation ``scale^(1/N) / sqrt(d_{j-1})``, an entry of `W` has
-        ``scale / sqrt(n)`` and ``E ||W||_F^2 = m scale^2``. With ``scale_of="layer"`` the standard
-        deviation of the entries of every layer.
+        ``scale / sqrt(n)`` and ``E ||W||_F^2 = m scale^2``. Of a tensor it is that of a slice of
+        the first axis, ``E ||T||_F^2 = d_1 scale^2``, and all factors have one deviation. With
+        ``scale_of="layer"`` the standard deviation of the entries of every layer.
 
     Notes
     -----
@@ -58,7 +59,7 @@ class Gaussian(AbstractInitializer):
         shapes = factorization.layer_shapes(shape)
         rng = stream(seed, "initializer", "gaussian")
         size = _layer_scale(self, len(shapes))
-        fans = [1 if self.scale_of == "layer" else columns for _, columns in shapes]
+        fans = [1.0] * len(shapes) if self.scale_of == "layer" else factorization.fans(shape)
         return factorization.from_layers(
             [
                 size / np.sqrt(fan) * rng.standard_normal(rows_columns)
@@ -76,6 +77,9 @@ class Balanced(AbstractInitializer):
     have the standard deviation that layers of standard deviation ``scale`` would give them.
     Hidden widths below ``min(m, n)`` truncate it to that rank.
 
+    Of a tensor: the factors of :class:`Gaussian`, rescaled so that the vectors of each (local)
+    component have equal norms, which leaves their product as it was.
+
     Source: Arora, Cohen, Golowich and Hu 2019 (arXiv:1810.02281), Procedure 1.
 
     Raises
@@ -91,6 +95,9 @@ class Balanced(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
+        if isinstance(factorization, AbstractTensorFactorization):
+            layers = Gaussian(self.scale, self.scale_of)(factorization, shape, seed)
+            return factorization.balanced(layers)
         target = stream(seed, "initializer", "balanced").standard_normal(shape)
         deviation = self._deviation(factorization.layer_shapes(shape))
         return factorization.from_matrix(target * deviation)
@@ -121,7 +128,7 @@ class Identity(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
-        shapes = factorization.layer_shapes(shape)
+        shapes = _layers_of_matrix(self, factorization, shape)
         size = _layer_scale(self, len(shapes))
         return factorization.from_layers([size * np.eye(each[0], each[1]) for each in shapes])
 
@@ -146,7 +153,7 @@ class Orthogonal(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
-        shapes = factorization.layer_shapes(shape)
+        shapes = _layers_of_matrix(self, factorization, shape)
         rng = stream(seed, "initializer", "orthogonal")
         size = _layer_scale(self, len(shapes))
         return factorization.from_layers([size * _random_orthogonal(rng, *each) for each in shapes])
@@ -180,12 +187,24 @@ class StartAt(AbstractInitializer):
             )
 
     def __call__(self, factorization, shape, seed):
+        _layers_of_matrix(self, factorization, shape)
         if self.matrix.shape != tuple(shape):
             raise InputError(
                 f"StartAt has a matrix of shape {self.matrix.shape}, the problem is of shape "
                 f"{tuple(shape)}."
             )
         return factorization.from_matrix(self.matrix)
+
+
+def _layers_of_matrix(
+    initializer: AbstractInitializer, factorization: AbstractFactorization, shape: Shape
+) -> list[tuple[int, ...]]:
+    if isinstance(factorization, AbstractTensorFactorization):
+        raise InputError(
+            f"{type(initializer).__name__} starts a matrix factorization; {factorization!r} takes "
+            "Gaussian(...) or Balanced(...), or a function of your own."
+        )
+    return factorization.layer_shapes(shape)
 
 
 def _layer_scale(initializer: Gaussian | Identity | Orthogonal, depth: int) -> float:

@@ -9,6 +9,8 @@ from factorflow.problems._entry_operator import EntryOperator
 from factorflow.problems._entrywise_loss import EntrywiseLoss
 from factorflow.problems._function import FunctionLoss, FunctionProblem
 from factorflow.problems._loss import AbstractLoss
+from factorflow.problems._multilinear_loss import MultilinearLoss
+from factorflow.problems._multilinear_regression import MultilinearRegression
 from factorflow.problems._one_bit import OneBitCompletion
 from factorflow.problems._operator import AbstractOperator
 from factorflow.problems._rank_one_operator import RankOneOperator
@@ -32,6 +34,8 @@ __all__ = [
     "FunctionProblem",
     "FusedLoss",
     "Logistic",
+    "MultilinearLoss",
+    "MultilinearRegression",
     "OneBitCompletion",
     "PseudoHuber",
     "RankOneOperator",

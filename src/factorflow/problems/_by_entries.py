@@ -1,5 +1,6 @@
 """The loss that visits the observed entries alone."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -13,26 +14,29 @@ from factorflow.problems import _half_gradients as by_halves
 from factorflow.problems._dense import DenseLoss
 from factorflow.problems._index import CellIndex, cell_index
 from factorflow.problems._loss import AbstractLoss, Factors
+from factorflow.problems._numbers import index_names
 
 _KERNELS = ("auto", "numba", "gather")
 
 
 class EntriesLoss(AbstractLoss):
-    """Mean over observations of half the squared residual, without forming the matrix.
+    """Mean over observations of half the squared residual, without forming the unknown.
 
         L = 1/(2p) sum_k (left[i_k] . right[:, j_k] - y_k)^2,    matrix = left @ right
 
-    The halves come from ``factorization.halves(factors)``. Time and memory are of the order of
-    ``p w``, not ``m n w``, for halves of width `w`.
+    The halves come from ``factorization.halves(factors)``, of which a tensor's are formed only
+    where a cell was observed. Time and memory are of the order of ``p w``, not ``m n w``, for
+    halves of width `w`; a tensor's halves are ``(q_1 + q_2) w`` numbers for `q_1` and `q_2`
+    different observed beginnings and ends of an index, ``8 w (q_1 + q_2)`` bytes a copy.
 
     Parameters
     ----------
     factorization
-        A factorization with ``halves``, so of depth 2 or more.
+        A factorization with ``halves``: of matrices, of depth 2 or more.
     shape
-        ``(m, n)``.
-    rows, columns
-        Indices of the `p` observed cells, sorted by row.
+        ``(m, n)``, or ``(d_1, ..., d_N)`` with a factorization of tensors.
+    indices
+        A vector for each axis, of the `p` observed cells, sorted.
     values
         Their values, shape ``(p,)``.
     kernel
@@ -43,34 +47,39 @@ class EntriesLoss(AbstractLoss):
     Raises
     ------
     InputError
-        If the cells do not fit the shape or are not sorted by row, or the kernel is unknown.
+        If the cells do not fit the shape or are not sorted, or the kernel is unknown.
     """
 
     route: ClassVar[str] = "entries"
     entrywise: ClassVar[bool] = True
     factorization: Any = eqx.field(static=True)
-    shape: tuple[int, int] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
     kernel: str = eqx.field(static=True)
     values: jax.Array
     index: CellIndex
+    ends: tuple[jax.Array, jax.Array] | None
 
     def __init__(
         self,
         factorization: Any,
-        shape: tuple[int, int],
-        rows: np.ndarray,
-        columns: np.ndarray,
+        shape: Sequence[int],
+        indices: Sequence[np.ndarray],
         values: np.ndarray,
         kernel: str = "auto",
     ):
-        rows, columns, values = np.asarray(rows), np.asarray(columns), np.asarray(values)
-        _check_cells(shape, rows, columns, values)
+        indices, values = tuple(map(np.asarray, indices)), np.asarray(values)
+        self.shape = tuple(map(int, shape))
+        _check_cells(self.shape, indices, values)
         self.factorization = factorization
-        self.shape = (int(shape[0]), int(shape[1]))
         self.kernel = _chosen(kernel)
+        ends, sizes = None, self.shape
+        if hasattr(factorization, "halves_at"):  # of tensors
+            ends, indices = _observed_ends(indices, factorization.n_left(self.shape))
+            sizes = len(ends[0]), len(ends[1])
         with double_precision():
             self.values = jnp.asarray(values, jnp.float64)
-            self.index = cell_index(self.shape, rows, columns)
+            self.index = cell_index(sizes, *indices)
+            self.ends = None if ends is None else (jnp.asarray(ends[0]), jnp.asarray(ends[1]))
 
     def __call__(self, factors: Factors) -> jax.Array:
         function = by_halves.kernel_value if self._compiled else by_halves.gathered_value
@@ -93,7 +102,7 @@ class EntriesLoss(AbstractLoss):
             return value / count, pull_back((left_gradient / count, right_gradient_t.T / count))[0]
 
     def dense(self) -> DenseLoss:
-        """The same loss by the route that forms the matrix."""
+        """The same loss of a matrix by the route that forms it."""
         with double_precision():
             empty = jnp.zeros(self.shape)
             cells = self.index.rows, self.index.columns
@@ -107,13 +116,26 @@ class EntriesLoss(AbstractLoss):
         return self.kernel == "numba"
 
     def _halves(self, factors: Factors) -> tuple[jax.Array, jax.Array]:
-        left, right = self.factorization.halves(factors)
-        if (left.shape[0], right.shape[1]) != self.shape:  # the kernels trust their indices
+        # The kernels trust their indices, so the shape is checked first.
+        if self.ends is None:
+            left, right = self.factorization.halves(factors)
+            shape: tuple[int, ...] = left.shape[0], right.shape[1]
+        else:
+            left, right = self.factorization.halves_at(factors, *self.ends)
+            shape = self.factorization.sizes(factors)
+        if shape != self.shape:
             raise InputError(
-                f"The factors make a matrix of shape {(left.shape[0], right.shape[1])}, "
+                f"The factors make an unknown of shape {shape}, "
                 f"the problem is of shape {self.shape}."
             )
         return left.astype(jnp.float64), right.astype(jnp.float64)
+
+
+def _observed_ends(indices, n_left: int):
+    """The different beginnings and ends of the observed indices, and where each cell has them."""
+    beginnings, rows = np.unique(np.stack(indices[:n_left], 1), axis=0, return_inverse=True)
+    ends, columns = np.unique(np.stack(indices[n_left:], 1), axis=0, return_inverse=True)
+    return (beginnings, ends), (rows.ravel(), columns.ravel())
 
 
 def default_kernel() -> str:
@@ -127,17 +149,18 @@ def _chosen(kernel: str) -> str:
     return default_kernel() if kernel == "auto" else kernel
 
 
-def _check_cells(shape, rows, columns, values) -> None:
-    if not rows.shape == columns.shape == values.shape or rows.ndim != 1 or not len(rows):
+def _check_cells(shape, indices, values) -> None:
+    names = index_names(len(shape))
+    lengths = {each.shape for each in (*indices, values)}
+    if len(indices) != len(shape) or len(lengths) != 1 or values.ndim != 1 or not len(values):
         raise InputError(
-            "rows, columns and values must be vectors of one length, 1 or more; "
-            f"got shapes {rows.shape}, {columns.shape} and {values.shape}."
+            f"{', '.join(names)} and values must be vectors of one length, 1 or more; "
+            f"got shapes {', '.join(str(each.shape) for each in (*indices, values))}."
         )
-    for name, indices, size in (("rows", rows, shape[0]), ("columns", columns, shape[1])):
-        if indices.min() < 0 or indices.max() >= size:
+    for name, each, size in zip(names, indices, shape, strict=True):
+        if each.min() < 0 or each.max() >= size:
             raise InputError(
-                f"{name} must lie in 0..{size - 1}; they run from {indices.min()} to "
-                f"{indices.max()}."
+                f"{name} must lie in 0..{size - 1}; they run from {each.min()} to {each.max()}."
             )
-    if np.any(np.diff(rows) < 0):
+    if np.any(np.diff(indices[0]) < 0):
         raise InputError("cells must be sorted by row; make a Completion, which sorts them.")

@@ -9,18 +9,18 @@ from factorflow.problems._by_entries import EntriesLoss, default_kernel
 from factorflow.problems._cell_functions import AbstractCellFunction
 from factorflow.problems._dense import DenseLoss
 from factorflow.problems._entrywise_loss import EntrywiseLoss
-from factorflow.problems._route import check_route, choose_route, width_of_halves
+from factorflow.problems._numbers import Indices
+from factorflow.problems._route import check_route, choose_route, shape_of_halves
 
 
 def loss_of_cells(
     factorization: Any,
-    shape: tuple[int, int],
-    rows: np.ndarray,
-    columns: np.ndarray,
+    shape: tuple[int, ...],
+    indices: Indices,
     values: np.ndarray,
     route: str,
 ) -> DenseLoss | EntriesLoss:
-    """Mean over cells, which are sorted by row, of half the squared residual.
+    """Mean over cells, which are sorted, of half the squared residual.
 
     Raises
     ------
@@ -28,25 +28,24 @@ def loss_of_cells(
         If the route is unknown, or is ``"entries"`` and the factorization has no halves.
     """
     check_route(route, ("auto", "dense", "entries"))
-    width = width_of_halves(factorization, shape)
+    halves = shape_of_halves(factorization, shape)
     if route == "auto":
-        route = choose_route(shape, width, len(values), default_kernel())
+        route = choose_route(*halves, len(values), default_kernel())
     if route == "entries":
-        if width is None:
+        if halves.width is None:
             raise InputError(
                 'route="entries" needs a factorization in two halves (depth 2 or more); '
                 f'{factorization!r} has none. Use route="dense".'
             )
-        return EntriesLoss(factorization, shape, rows, columns, values)
-    return DenseLoss(factorization, *_grids(shape, rows, columns, values), len(values))
+        return EntriesLoss(factorization, shape, indices, values)
+    return DenseLoss(factorization, *_grids(shape, indices, values), len(values))
 
 
 def entrywise_loss_of_cells(
     factorization: Any,
     function: AbstractCellFunction,
-    shape: tuple[int, int],
-    rows: np.ndarray,
-    columns: np.ndarray,
+    shape: tuple[int, ...],
+    indices: Indices,
     values: np.ndarray,
     route: str,
 ) -> EntrywiseLoss:
@@ -58,13 +57,13 @@ def entrywise_loss_of_cells(
         If the route is neither ``"auto"`` nor ``"dense"``.
     """
     check_route(route, ("auto", "dense"))
-    grids = _grids(shape, rows, columns, values)
+    grids = _grids(shape, indices, values)
     return EntrywiseLoss(factorization, function, *grids, len(values))
 
 
-def _grids(shape, rows, columns, values) -> tuple[np.ndarray, np.ndarray]:
+def _grids(shape, indices, values) -> tuple[np.ndarray, np.ndarray]:
     """Values, 0 where there is none, and which are observed, both of the shape."""
     dense, observed = np.zeros(shape), np.zeros(shape, bool)
-    dense[rows, columns] = values
-    observed[rows, columns] = True
+    dense[indices] = values
+    observed[indices] = True
     return dense, observed

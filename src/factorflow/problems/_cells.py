@@ -1,25 +1,44 @@
-"""Observed cells in canonical form: sorted by row and column, each once."""
+"""Observed cells in canonical form: sorted by their indices, the first one first, each once."""
 
+from collections.abc import Sequence
 from operator import index
 from typing import Any
 
 import numpy as np
 
 from factorflow._errors import InputError
-from factorflow.problems._numbers import Labels, refuse_infinite, refuse_missing, to_numbers
+from factorflow.problems._numbers import (
+    Indices,
+    Labels,
+    cell_name,
+    index_names,
+    refuse_infinite,
+    refuse_missing,
+    to_numbers,
+)
 
 _LARGEST_SIZE = np.iinfo(np.int32).max
 
 
-def checked_shape(shape: Any) -> tuple[int, int]:
-    """``(m, n)`` as positive integers."""
+def checked_shape(shape: Any) -> tuple[int, ...]:
+    """``(d_1, ..., d_N)`` as two or more positive integers."""
     try:
-        m, n = (index(size) for size in shape)
-    except (TypeError, ValueError):
-        raise InputError(f"shape must be two positive integers (m, n); got {shape!r}.") from None
-    if not (0 < m <= _LARGEST_SIZE and 0 < n <= _LARGEST_SIZE):
-        raise InputError(f"shape must be two integers from 1 to {_LARGEST_SIZE}; got {(m, n)}.")
-    return m, n
+        sizes = tuple(index(size) for size in shape)
+    except TypeError:
+        raise InputError(f"shape must be positive integers (m, n, ...); got {shape!r}.") from None
+    if len(sizes) < 2 or not all(0 < size <= _LARGEST_SIZE for size in sizes):
+        raise InputError(
+            f"shape must be two integers or more, from 1 to {_LARGEST_SIZE}; got {sizes}."
+        )
+    return sizes
+
+
+def checked_matrix_shape(shape: Any) -> tuple[int, int]:
+    """``(m, n)`` as positive integers."""
+    sizes = checked_shape(shape)
+    if len(sizes) != 2:
+        raise InputError(f"A matrix is needed, of shape (m, n); this has the shape {sizes}.")
+    return sizes[0], sizes[1]
 
 
 def checked_indices(indices: Any, name: str) -> np.ndarray:
@@ -43,17 +62,19 @@ def checked_indices(indices: Any, name: str) -> np.ndarray:
     return given.astype(np.int64)
 
 
-def checked_triples(rows: Any, columns: Any, values: Any):
-    """``rows``, ``columns`` (int64) and ``values`` (as given) of one length, 1 or more."""
-    rows, columns = checked_indices(rows, "rows"), checked_indices(columns, "columns")
+def checked_tuples(indices: Sequence[Any], values: Any) -> tuple[Indices, np.ndarray]:
+    """Vectors of indices (int64) and ``values`` (as given) of one length, 1 or more."""
+    names = index_names(len(indices))
+    checked = tuple(checked_indices(each, name) for each, name in zip(indices, names, strict=True))
     values = np.asarray(values)
-    if values.ndim != 1 or not len(rows) == len(columns) == len(values):
+    if values.ndim != 1 or {len(each) for each in checked} != {len(values)}:
+        shapes = ", ".join(str(each.shape) for each in checked)
         raise InputError(
-            "rows, columns and values must be vectors of one length; "
-            f"got shapes {rows.shape}, {columns.shape} and {values.shape}."
+            f"{', '.join(names)} and values must be vectors of one length; "
+            f"got shapes {shapes} and {values.shape}."
         )
-    refuse_none(len(rows))
-    return rows, columns, values
+    refuse_none(len(values))
+    return checked, values
 
 
 def refuse_none(n_observed: int) -> None:
@@ -65,14 +86,13 @@ def refuse_none(n_observed: int) -> None:
 
 
 def canonical(
-    rows: Any,
-    columns: Any,
+    indices: Sequence[Any],
     values: Any,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     labels: Labels,
     duplicates: str = "refuse",
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """New arrays (int32, int32, float64) of finite cells, sorted by row then column, each once.
+) -> tuple[Indices, np.ndarray]:
+    """New arrays (int32 each, float64) of finite cells, sorted by their indices, each once.
 
     Raises
     ------
@@ -82,28 +102,38 @@ def canonical(
     """
     if duplicates not in ("refuse", "mean"):
         raise InputError(f"duplicates must be 'refuse' or 'mean'; got {duplicates!r}.")
-    rows, columns, values = checked_triples(rows, columns, values)
-    check_range(rows, "rows", shape[0])
-    check_range(columns, "columns", shape[1])
-    values = to_numbers(values, rows, columns, labels)
-    refuse_missing(values, rows, columns, labels)
-    refuse_infinite(values, rows, columns, labels)
-    steps = np.diff(rows * shape[1] + columns)
+    if len(indices) != len(shape):
+        raise InputError(f"A tensor of shape {shape} has {len(shape)} indices; got {len(indices)}.")
+    indices, values = checked_tuples(indices, values)
+    for each, name, size in zip(indices, index_names(len(shape)), shape, strict=True):
+        check_range(each, name, size)
+    values = to_numbers(values, indices, labels)
+    refuse_missing(values, indices, labels)
+    refuse_infinite(values, indices, labels)
+    steps = _steps(indices)
     if (steps <= 0).any():
         # By value last, so that a mean does not depend on the order of its terms.
-        order = np.lexsort((values, columns, rows))
-        rows, columns, values = rows[order], columns[order], values[order]
-        steps = np.diff(rows * shape[1] + columns)
+        order = np.lexsort((values, *reversed(indices)))
+        indices, values = tuple(each[order] for each in indices), values[order]
+        steps = _steps(indices)
     again = np.concatenate([[False], steps == 0])
     if again.any():
         if duplicates == "refuse":
             k = int(np.argmax(again))
             raise InputError(
-                f"The cell at {labels.cell(rows[k], columns[k])} is given more than once; "
-                'remove the duplicates, or average them with duplicates="mean".'
+                f"The cell at {cell_name([each[k] for each in indices], labels)} is given more "
+                'than once; remove the duplicates, or average them with duplicates="mean".'
             )
-        rows, columns, values = _averaged(rows, columns, values, np.flatnonzero(~again))
-    return rows.astype(np.int32), columns.astype(np.int32), values
+        indices, values = _averaged(indices, values, np.flatnonzero(~again))
+    return tuple(each.astype(np.int32) for each in indices), values
+
+
+def _steps(indices: Indices) -> np.ndarray:
+    """Whether each cell comes after (1), before (-1) or upon (0) the one before it."""
+    steps = np.zeros(max(len(indices[0]) - 1, 0), np.int64)
+    for each in indices:
+        steps = np.where(steps == 0, np.sign(np.diff(each)), steps)
+    return steps
 
 
 def check_range(indices: np.ndarray, name: str, size: int) -> None:
@@ -115,6 +145,6 @@ def check_range(indices: np.ndarray, name: str, size: int) -> None:
         )
 
 
-def _averaged(rows, columns, values, firsts):
+def _averaged(indices, values, firsts):
     counts = np.diff(np.append(firsts, len(values)))
-    return rows[firsts], columns[firsts], np.add.reduceat(values, firsts) / counts
+    return tuple(each[firsts] for each in indices), np.add.reduceat(values, firsts) / counts

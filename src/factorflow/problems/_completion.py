@@ -1,6 +1,7 @@
-"""A matrix of which some entries were measured."""
+"""A matrix or tensor of which some entries were measured."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,11 +14,10 @@ from factorflow._errors import InputError
 from factorflow.problems import _frames
 from factorflow.problems._by_entries import EntriesLoss
 from factorflow.problems._cell_loss import loss_of_cells
-from factorflow.problems._cells import canonical, checked_shape, checked_triples, refuse_none
+from factorflow.problems._cells import canonical, checked_shape, checked_tuples, refuse_none
 from factorflow.problems._dense import DenseLoss
 from factorflow.problems._entry_operator import EntryOperator
 from factorflow.problems._grid import grid_cells
-from factorflow.problems._numbers import Labels
 from factorflow.problems._sampling import (
     checked_truth,
     sampled_cells,
@@ -28,9 +28,9 @@ from factorflow.problems._sampling import (
 
 @dataclass(frozen=True, eq=False)
 class Completion:
-    """Observed entries of an unknown ``(m, n)`` matrix.
+    """Observed entries of an unknown matrix, ``(m, n)``, or tensor, ``(d_1, ..., d_N)``.
 
-    Make one with a class method: :meth:`of` takes whatever holds a matrix with missing entries,
+    Make one with a class method: :meth:`of` takes whatever holds an array with missing entries,
     the others one form each. The same cells give the same problem whatever form they came in.
     Values are kept as float64 in arrays of the problem's own, which cannot be written to; inputs
     are never changed.
@@ -38,15 +38,17 @@ class Completion:
     Attributes
     ----------
     shape
-        ``(m, n)``.
-    rows, columns
-        int32 indices of the `p` observed cells, sorted by row, then by column; no cell twice.
+        ``(m, n)`` or ``(d_1, ..., d_N)``.
+    indices
+        int32 indices of the `p` observed cells, a vector for each axis, sorted by the first, then
+        by the second, and so on; no cell twice. Of a matrix also ``rows`` and ``columns``.
     values
         float64, shape ``(p,)``, finite.
-    row_labels, column_labels
-        None, or vectors of `m` and `n` unique labels.
+    labels
+        For each axis None, or the vector of its unique labels. Of a matrix also ``row_labels``
+        and ``column_labels``.
     truth
-        None, or the full matrix where it is known, shape ``(m, n)``.
+        None, or the full array where it is known, of the shape.
 
     Raises
     ------
@@ -55,31 +57,21 @@ class Completion:
         the shape, a value that is infinite, missing or no number, a cell given twice.
     """
 
-    shape: tuple[int, int]
-    rows: np.ndarray = field(repr=False)
-    columns: np.ndarray = field(repr=False)
+    shape: tuple[int, ...]
+    indices: tuple[np.ndarray, ...] = field(repr=False)
     values: np.ndarray = field(repr=False)
-    row_labels: np.ndarray | None = field(default=None, repr=False)
-    column_labels: np.ndarray | None = field(default=None, repr=False)
+    labels: tuple[np.ndarray | None, ...] | None = field(default=None, repr=False)
     truth: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self):
-        m, n = checked_shape(self.shape)
-        labels = Labels(
-            None if self.row_labels is None else _frames.label_vector(self.row_labels, m, "row"),
-            None
-            if self.column_labels is None
-            else _frames.label_vector(self.column_labels, n, "column"),
-        )
-        cells = canonical(self.rows, self.columns, self.values, (m, n), labels)
-        truth = None if self.truth is None else checked_truth(self.truth, (m, n))
-        for name, value in zip(
-            ("shape", "rows", "columns", "values", "row_labels", "column_labels", "truth"),
-            ((m, n), *cells, *labels, truth),
-            strict=True,
-        ):
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+        shape = checked_shape(self.shape)
+        labels = _frames.checked_labels(self.labels, shape)
+        indices, values = canonical(self.indices, self.values, shape, labels)
+        truth = None if self.truth is None else checked_truth(self.truth, shape)
+        for each in (*indices, values, *(() if truth is None else (truth,))):
+            each.setflags(write=False)
+        own = {"shape": shape, "indices": indices, "values": values, "labels": labels}
+        for name, value in (own | {"truth": truth}).items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -93,8 +85,8 @@ class Completion:
             (:meth:`from_frame`), a scipy.sparse matrix or array (:meth:`from_sparse`), or a
             Completion, which is returned as it is.
         observed
-            For arrays and frames: boolean ``(m, n)``, True where observed. By default all that
-            is neither NaN nor masked.
+            For arrays and frames: boolean, of the shape of the data, True where observed. By
+            default all that is neither NaN nor masked.
         """
         if isinstance(data, pd.DataFrame):
             return cls._of_frame(data, observed)
@@ -109,7 +101,7 @@ class Completion:
 
     @classmethod
     def from_array(cls, X: Any, observed: Any = None) -> "Completion":
-        """Entries of an ``(m, n)`` array.
+        """Entries of an array of two axes or more.
 
         Parameters
         ----------
@@ -117,10 +109,37 @@ class Completion:
             Numbers, in float64 or anything that converts to it. What stands in cells that are
             not observed has no influence. Masked arrays: masked is missing.
         observed
-            Boolean ``(m, n)``, True where observed; an observed NaN is then an error. By default
-            NaN (in arrays of objects also None) is missing and all else is observed.
+            Boolean, of the shape of `X`, True where observed; an observed NaN is then an error. By
+            default NaN (in arrays of objects also None) is missing and all else is observed.
         """
         return cls(*grid_cells(X, observed))
+
+    @classmethod
+    def from_tuples(
+        cls,
+        indices: Any,
+        values: Any,
+        shape: Sequence[int] | None = None,
+        duplicates: str = "refuse",
+    ) -> "Completion":
+        """Cells of any order `N` with their values, in any order.
+
+        Parameters
+        ----------
+        indices
+            Indices from 0: an array of shape ``(p, N)``, a row for each cell, or a tuple of `N`
+            vectors of length `p`, as ``np.nonzero`` gives.
+        values
+            Finite numbers, ``(p,)``.
+        shape
+            ``(d_1, ..., d_N)``; by default just large enough.
+        duplicates
+            What becomes of a cell that comes more than once: ``"refuse"`` or ``"mean"``.
+        """
+        indices, values = checked_tuples(_axes(indices), values)
+        shape = [int(each.max()) + 1 for each in indices] if shape is None else shape
+        shape = checked_shape(shape)
+        return cls(shape, *canonical(indices, values, shape, (None,) * len(shape), duplicates))
 
     @classmethod
     def from_triples(
@@ -131,24 +150,8 @@ class Completion:
         shape: tuple[int, int] | None = None,
         duplicates: str = "refuse",
     ) -> "Completion":
-        """Cells ``(rows[k], columns[k])`` with their values, in any order.
-
-        Parameters
-        ----------
-        rows, columns
-            Indices from 0.
-        values
-            Finite numbers.
-        shape
-            ``(m, n)``; by default just large enough.
-        duplicates
-            What becomes of a cell that comes more than once: ``"refuse"`` or ``"mean"``.
-        """
-        rows, columns, values = checked_triples(rows, columns, values)
-        if shape is None:
-            shape = int(rows.max()) + 1, int(columns.max()) + 1
-        shape = checked_shape(shape)
-        return cls(shape, *canonical(rows, columns, values, shape, Labels(), duplicates))
+        """Cells ``(rows[k], columns[k])`` of a matrix; otherwise as :meth:`from_tuples`."""
+        return cls.from_tuples((rows, columns), values, shape, duplicates)
 
     @classmethod
     def from_sparse(cls, S: Any, duplicates: str = "refuse") -> "Completion":
@@ -172,7 +175,7 @@ class Completion:
 
     @classmethod
     def from_long_frame(
-        cls, df: pd.DataFrame, row: Any, column: Any, value: Any, duplicates: str = "refuse"
+        cls, df: pd.DataFrame, *columns: Any, duplicates: str = "refuse"
     ) -> "Completion":
         """A pandas frame with one line for each observed cell.
 
@@ -180,40 +183,43 @@ class Completion:
         ----------
         df
             The frame; its index is not used.
-        row, column
-            Names of the frame's columns with the labels (hashable) of rows and columns. Labels
-            are sorted if they can be compared, else they keep their order of appearance.
-        value
-            Name of the frame's column of numbers. Where it is missing (NaN) the cell is not
-            observed, but its labels still make a row and a column.
+        columns
+            Names of the frame's columns: those with the labels (hashable) of each axis, two or
+            more, and last the one with the numbers. Labels are sorted if they can be compared,
+            else they keep their order of appearance. Where the number is missing (NaN) the cell
+            is not observed, but its labels still count.
         duplicates
-            As in :meth:`from_triples`.
+            As in :meth:`from_tuples`.
         """
         _check_frame(df)
-        rows, columns, values, labels = _frames.long_frame_cells(df, row, column, value)
-        refuse_none(len(rows))
-        shape = (len(labels[0]), len(labels[1]))
-        cells = canonical(rows, columns, values, shape, Labels(*labels), duplicates)
-        return cls(shape, *cells, *labels)
+        if len(columns) < 3:
+            raise InputError(
+                "from_long_frame needs the names of two columns of labels or more, then that of "
+                f"the values; got {', '.join(map(repr, columns)) or 'none'}."
+            )
+        *axes, value = columns
+        indices, values, labels = _frames.long_frame_cells(df, axes, value)
+        refuse_none(len(values))
+        shape = tuple(map(len, labels))
+        return cls(shape, *canonical(indices, values, shape, labels, duplicates), labels)
 
     @classmethod
     def sample(cls, truth: Any, n_observed: int, noise: float = 0.0, seed: int = 0) -> "Completion":
-        """Entries of a known matrix, drawn uniformly without replacement.
+        """Entries of a known matrix or tensor, drawn uniformly without replacement.
 
         Parameters
         ----------
         truth
-            Finite ``(m, n)`` matrix; the problem keeps it as ``truth``.
+            Finite, of two axes or more; the problem keeps it as ``truth``.
         n_observed
-            Number of cells, from 1 to ``m n``.
+            Number of cells, from 1 to that of all.
         noise
             Standard deviation of the Gaussian noise that is added to each observed value.
         seed
             Integer of 0 or more. Which cells are drawn does not depend on `noise`.
         """
         truth = checked_truth(truth)
-        rows, columns, values = sampled_cells(truth, n_observed, noise, seed)
-        return cls(truth.shape, rows, columns, values, truth=truth)
+        return cls(truth.shape, *sampled_cells(truth, n_observed, noise, seed), truth=truth)
 
     @classmethod
     def sample_symmetric(
@@ -245,8 +251,13 @@ class Completion:
             Whether cells of the diagonal may be drawn.
         """
         truth = checked_truth(truth)
-        rows, columns, values = sampled_pairs(truth, n_pairs, noise, seed, diagonal)
-        return cls(truth.shape, rows, columns, values, truth=truth)
+        cells = sampled_pairs(truth, n_pairs, noise, seed, diagonal)
+        return cls(truth.shape, *cells, truth=truth)
+
+    @property
+    def order(self) -> int:
+        """Number `N` of axes: 2 of a matrix."""
+        return len(self.shape)
 
     @property
     def n_observed(self) -> int:
@@ -254,40 +265,65 @@ class Completion:
         return len(self.values)
 
     @property
+    def rows(self) -> np.ndarray:
+        """Row indices of the observed cells of a matrix."""
+        return self.indices[self._axis_of_matrix(0)]
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Column indices of the observed cells of a matrix."""
+        return self.indices[self._axis_of_matrix(1)]
+
+    @property
+    def row_labels(self) -> np.ndarray | None:
+        """Labels of the rows of a matrix."""
+        return self.labels[self._axis_of_matrix(0)]
+
+    @property
+    def column_labels(self) -> np.ndarray | None:
+        """Labels of the columns of a matrix."""
+        return self.labels[self._axis_of_matrix(1)]
+
+    @property
     def observed(self) -> np.ndarray:
-        """Boolean ``(m, n)``, True where observed."""
+        """Boolean, of the shape, True where observed."""
         observed = np.zeros(self.shape, bool)
-        observed[self.rows, self.columns] = True
+        observed[self.indices] = True
         return observed
+
+    def empty_slices(self, axis: int) -> np.ndarray:
+        """Indices along an axis for which nothing was observed."""
+        counts = np.bincount(self.indices[axis], minlength=self.shape[axis])
+        return np.flatnonzero(counts == 0)
 
     @property
     def empty_rows(self) -> np.ndarray:
-        """Indices of the rows without any observation."""
-        return np.flatnonzero(np.bincount(self.rows, minlength=self.shape[0]) == 0)
+        """Indices of the rows of a matrix without any observation."""
+        return self.empty_slices(self._axis_of_matrix(0))
 
     @property
     def empty_columns(self) -> np.ndarray:
-        """Indices of the columns without any observation."""
-        return np.flatnonzero(np.bincount(self.columns, minlength=self.shape[1]) == 0)
+        """Indices of the columns of a matrix without any observation."""
+        return self.empty_slices(self._axis_of_matrix(1))
 
     @cached_property
     def operator(self) -> EntryOperator:
-        """The observations as measurements: ``operator.forward(W)`` are the observed entries."""
+        """Measurements of a matrix: ``operator.forward(W)`` are the observed entries."""
         return EntryOperator(self.shape, self.rows, self.columns)
 
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of shape, cells and values, in hexadecimal; labels and truth do not count."""
         digest = hashlib.sha256(np.array(self.shape, "<i8").tobytes())
-        for cells in (self.rows, self.columns):
+        for cells in self.indices:
             digest.update(cells.astype("<i4").tobytes())
         digest.update((self.values + 0.0).astype("<f8").tobytes())  # -0.0 and 0.0 are equal
         return digest.hexdigest()
 
     def to_array(self) -> np.ndarray:
-        """The ``(m, n)`` float64 matrix with NaN where nothing was observed."""
+        """The float64 array of the shape with NaN where nothing was observed."""
         array = np.full(self.shape, np.nan)
-        array[self.rows, self.columns] = self.values
+        array[self.indices] = self.values
         return array
 
     def with_values(self, values: Any) -> "Completion":
@@ -298,7 +334,7 @@ class Completion:
                 f"values must be {self.n_observed}, one for each observed cell; "
                 f"got shape {given.shape}."
             )
-        return self._with(self.rows, self.columns, given)
+        return Completion(self.shape, self.indices, given, self.labels, self.truth)
 
     def split(self, fraction: float, seed: int = 0) -> tuple["Completion", "Completion"]:
         """A random share of the cells held out.
@@ -330,34 +366,48 @@ class Completion:
         Parameters
         ----------
         factorization
-            How the matrix is written, for example ``DeepLinear(depth=3)``.
+            How the unknown is written, for example ``DeepLinear(depth=3)``, or, of a tensor,
+            ``CP()``.
         route
-            ``"dense"`` forms the matrix, ``"entries"`` visits the observed cells alone (it needs
-            a factorization with two halves, so not depth 1), ``"auto"`` takes the faster by an
-            estimate of their costs.
+            ``"dense"`` forms the whole array, ``"entries"`` visits the observed cells alone (it
+            needs a factorization with two halves, so not depth 1), ``"auto"`` takes the faster by
+            an estimate of their costs.
 
         Raises
         ------
         InputError
             If the route is unknown, or is ``"entries"`` and the factorization has no halves.
         """
-        cells = self.rows, self.columns, self.values
-        return loss_of_cells(factorization, self.shape, *cells, route)
+        return loss_of_cells(factorization, self.shape, self.indices, self.values, route)
 
     @classmethod
     def _of_frame(cls, df: pd.DataFrame, observed: Any) -> "Completion":
         _check_frame(df)
         grid, labels = _frames.frame_grid(df)
-        shape, rows, columns, values = grid_cells(grid, observed, labels)
-        return cls(shape, rows, columns, values, *labels)
+        return cls(*grid_cells(grid, observed, labels), labels)
 
     def _part(self, chosen: np.ndarray) -> "Completion":
-        return self._with(self.rows[chosen], self.columns[chosen], self.values[chosen])
+        indices = tuple(each[chosen] for each in self.indices)
+        return Completion(self.shape, indices, self.values[chosen], self.labels, self.truth)
 
-    def _with(self, rows, columns, values) -> "Completion":
-        return Completion(
-            self.shape, rows, columns, values, self.row_labels, self.column_labels, self.truth
+    def _axis_of_matrix(self, axis: int) -> int:
+        if self.order != 2:
+            raise InputError(
+                f"Only a matrix has rows and columns; this problem has the shape {self.shape}. "
+                "Of a tensor take indices and labels."
+            )
+        return axis
+
+
+def _axes(indices: Any) -> tuple[Any, ...]:
+    """A vector of indices for each axis, out of a tuple of them or a table."""
+    axes = indices if isinstance(indices, tuple) else tuple(np.atleast_2d(np.asarray(indices)).T)
+    if len(axes) < 2:
+        raise InputError(
+            "indices must have a column for each axis, two or more: shape (p, N), or a tuple of N "
+            f"vectors; got {len(axes)}."
         )
+    return axes
 
 
 def _check_frame(df: Any) -> None:

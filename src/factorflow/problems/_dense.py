@@ -1,4 +1,4 @@
-"""The loss that forms the whole matrix."""
+"""The loss that forms the whole matrix or tensor."""
 
 from typing import Any, ClassVar
 
@@ -12,21 +12,21 @@ from factorflow.problems._loss import AbstractLoss, Factors
 
 
 class DenseLoss(AbstractLoss):
-    """Mean over observations of half the squared residual, from the end-to-end matrix.
+    """Mean over observations of half the squared residual, from the end-to-end matrix or tensor.
 
         L(W) = 1/(2p) sum_{(i, j) observed} (W_ij - Y_ij)^2,    dL/dW = observed * (W - Y) / p
 
-    Beside the matrix products of the factorization it costs one pass over the ``m n`` entries.
+    Beside the products of the factorization it costs one pass over all entries.
 
     Parameters
     ----------
     factorization
-        Any factorization; only its ``matrix`` is used.
+        Any factorization; only its ``tensor`` is used.
     values
-        ``Y``, shape ``(m, n)``; what stands in unobserved cells is multiplied by zero, so it must
-        be finite.
+        ``Y``, of the shape of the unknown; what stands in unobserved cells is multiplied by zero,
+        so it must be finite.
     observed
-        Shape ``(m, n)``, true or 1 where observed.
+        Of the same shape, true or 1 where observed.
     count
         The number `p` that the sum is divided by.
     """
@@ -39,26 +39,34 @@ class DenseLoss(AbstractLoss):
     count: jax.Array
 
     def __init__(self, factorization: Any, values: Any, observed: Any, count: Any):
-        with double_precision():
-            self.factorization = factorization
-            self.values = jnp.asarray(values, jnp.float64)
-            self.observed = jnp.asarray(observed, jnp.float64)
-            self.count = jnp.asarray(count, jnp.float64)
-        if self.values.ndim != 2 or self.values.shape != self.observed.shape:
-            raise InputError(
-                "values and observed must be matrices of one shape; "
-                f"got {self.values.shape} and {self.observed.shape}."
-            )
+        self.factorization = factorization
+        self.values, self.observed, self.count = checked_grids(values, observed, count)
 
     def __call__(self, factors: Factors) -> jax.Array:
         with double_precision():
-            residual = self._residual(self.factorization.matrix(factors))
+            residual = self.observed * (whole(self, factors) - self.values)
             return 0.5 * jnp.sum(residual**2) / self.count
 
-    def _residual(self, matrix: jax.Array) -> jax.Array:
-        if matrix.shape != self.values.shape:
+
+def checked_grids(values: Any, observed: Any, count: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The three as arrays, values and observed of one shape."""
+    with double_precision():
+        values = jnp.asarray(values, jnp.float64)
+        observed = jnp.asarray(observed, jnp.float64)
+        if values.ndim < 2 or values.shape != observed.shape:
             raise InputError(
-                f"The factors make a matrix of shape {matrix.shape}, "
-                f"the problem is of shape {self.values.shape}."
+                "values and observed must be of one shape, that of a matrix or tensor; "
+                f"got {values.shape} and {observed.shape}."
             )
-        return self.observed * (matrix - self.values)
+        return values, observed, jnp.asarray(count, jnp.float64)
+
+
+def whole(loss: Any, factors: Factors) -> jax.Array:
+    """What the factors stand for, of the shape of the values of the loss."""
+    tensor = loss.factorization.tensor(factors)
+    if tensor.shape != loss.values.shape:
+        raise InputError(
+            f"The factors make an unknown of shape {tensor.shape}, "
+            f"the problem is of shape {loss.values.shape}."
+        )
+    return tensor

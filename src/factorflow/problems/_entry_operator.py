@@ -13,7 +13,12 @@ from factorflow._errors import InputError
 from factorflow._x64 import double_precision
 from factorflow.problems._by_entries import EntriesLoss
 from factorflow.problems._cell_loss import loss_of_cells
-from factorflow.problems._cells import check_range, checked_indices, checked_shape, refuse_none
+from factorflow.problems._cells import (
+    check_range,
+    checked_indices,
+    checked_matrix_shape,
+    refuse_none,
+)
 from factorflow.problems._dense import DenseLoss
 from factorflow.problems._operator import AbstractOperator, checked_matrix, checked_values, digest
 from factorflow.problems._route import check_route
@@ -47,7 +52,7 @@ class EntryOperator(AbstractOperator):
     symmetric: bool = False
 
     def __post_init__(self):
-        m, n = checked_shape(self.shape)
+        m, n = checked_matrix_shape(self.shape)
         rows, columns = checked_indices(self.rows, "rows"), checked_indices(self.columns, "columns")
         if len(rows) != len(columns):
             raise InputError(
@@ -112,8 +117,8 @@ class EntryOperator(AbstractOperator):
             check_route(route, ("auto", "dense"))
             return SensingLoss(factorization, self.shape, self._pairs, values)
         order = np.lexsort((self.columns, self.rows))
-        cells = self.rows[order], self.columns[order], values[order]
-        return loss_of_cells(factorization, self.shape, *cells, route)
+        indices = self.rows[order], self.columns[order]
+        return loss_of_cells(factorization, self.shape, indices, values[order], route)
 
     @cached_property
     def _pairs(self) -> "_Pairs":

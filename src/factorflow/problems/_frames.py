@@ -1,12 +1,30 @@
 """Observed cells and labels out of pandas frames."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from factorflow._errors import InputError
-from factorflow.problems._numbers import Labels, to_numbers
+from factorflow.problems._numbers import Indices, Labels, to_numbers
+
+
+def checked_labels(
+    labels: Sequence[Any] | None, shape: tuple[int, ...]
+) -> tuple[np.ndarray | None, ...]:
+    """For each axis None or its labels, as many as it is long."""
+    if labels is None:
+        return (None,) * len(shape)
+    if len(labels) != len(shape):
+        raise InputError(
+            f"labels must be {len(shape)}, None or a vector for each axis; got {len(labels)}."
+        )
+    names = ("row", "column") if len(shape) == 2 else [f"axis {k}" for k in range(len(shape))]
+    return tuple(
+        None if given is None else label_vector(given, size, name)
+        for given, size, name in zip(labels, shape, names, strict=True)
+    )
 
 
 def label_vector(labels: Any, size: int, name: str) -> np.ndarray:
@@ -41,29 +59,31 @@ def _plain(labels: Any) -> np.ndarray:
 
 def frame_grid(df: pd.DataFrame) -> tuple[np.ndarray, Labels]:
     """The values of a wide frame as a matrix, and its labels."""
-    labels = Labels(
-        label_vector(df.index, df.shape[0], "row"), label_vector(df.columns, df.shape[1], "column")
+    labels = (
+        label_vector(df.index, df.shape[0], "row"),
+        label_vector(df.columns, df.shape[1], "column"),
     )
     if all(map(_is_real, df.dtypes)):
         return df.to_numpy(dtype=np.float64, na_value=np.nan), labels
     return df.to_numpy(dtype=object), labels
 
 
-def long_frame_cells(df: pd.DataFrame, row: Any, column: Any, value: Any):
-    """``(rows, columns, values, labels)`` of a frame with one line for each cell.
+def long_frame_cells(
+    df: pd.DataFrame, axes: Sequence[Any], value: Any
+) -> tuple[Indices, np.ndarray, tuple[np.ndarray, ...]]:
+    """``(indices, values, labels)`` of a frame with one line for each cell.
 
     Lines whose value is missing are left out; their labels remain.
     """
     given = _column(df, value)
-    rows, row_labels = _codes(_column(df, row), row)
-    columns, column_labels = _codes(_column(df, column), column)
-    labels = (row_labels, column_labels)
+    coded = [_codes(_column(df, name), name) for name in axes]
+    indices, labels = tuple(codes for codes, _ in coded), tuple(found for _, found in coded)
     if _is_real(given.dtype):
         numbers = given.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
-        numbers = to_numbers(given.to_numpy(dtype=object), rows, columns, Labels(*labels))
+        numbers = to_numbers(given.to_numpy(dtype=object), indices, labels)
     present = ~np.isnan(numbers)
-    return rows[present], columns[present], numbers[present], labels
+    return tuple(codes[present] for codes in indices), numbers[present], labels
 
 
 def _is_real(dtype: Any) -> bool:

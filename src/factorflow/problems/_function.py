@@ -30,23 +30,23 @@ class FunctionLoss(AbstractLoss):
 
     def __call__(self, factors: Factors) -> jax.Array:
         with double_precision():
-            return self.function(self.factorization.matrix(factors))
+            return self.function(self.factorization.tensor(factors))
 
 
 @dataclass(frozen=True)
 class FunctionProblem:
-    """A problem that is given by a function of the matrix alone.
+    """A problem that is given by a function of the matrix or tensor alone.
 
     Parameters
     ----------
     shape
-        ``(m, n)`` of the unknown matrix.
+        ``(m, n)`` of the unknown matrix, or ``(d_1, ..., d_N)`` of a tensor.
     function
-        Maps an ``(m, n)`` array to a scalar; traceable and differentiable by JAX. No mean is
+        Maps an array of that shape to a scalar; traceable and differentiable by JAX. No mean is
         taken: the number that it returns is the loss.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     function: Callable[[jax.Array], jax.Array]
 
     def loss(self, factorization: Any, route: str = "auto") -> FunctionLoss:

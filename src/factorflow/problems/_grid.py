@@ -1,4 +1,4 @@
-"""Observed cells out of a two-dimensional array."""
+"""Observed cells out of an array."""
 
 from typing import Any
 
@@ -6,44 +6,51 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow.problems._cells import refuse_none
-from factorflow.problems._numbers import Labels, refuse_infinite, refuse_missing, to_numbers
+from factorflow.problems._numbers import (
+    Labels,
+    cell_name,
+    refuse_infinite,
+    refuse_missing,
+    to_numbers,
+)
 
 
 def grid_cells(X: Any, observed: Any = None, labels: Labels | None = None):
-    """``(shape, rows, columns, values)`` of the observed cells of a matrix.
+    """``(shape, indices, values)`` of the observed cells of an array of two axes or more.
 
     Without `observed`, NaN (and the mask of a masked array) is missing. With it, values where it
     is False are never read.
     """
-    labels = labels or Labels()
     masked = isinstance(X, np.ma.MaskedArray)
-    grid = as_matrix(X.data if masked else X, "X")
+    grid = as_grid(X.data if masked else X, "X")
+    labels = (None,) * grid.ndim if labels is None else labels
     candidates = ~np.ma.getmaskarray(X) if masked else np.ones(grid.shape, bool)
     if observed is not None:
         chosen = _checked_observed(observed, grid.shape)
         _refuse_masked(chosen & ~candidates, labels)
         candidates = chosen
-    rows, columns = np.nonzero(candidates)
-    values = to_numbers(grid[rows, columns], rows, columns, labels)
+    indices = np.nonzero(candidates)
+    values = to_numbers(grid[indices], indices, labels)
     if observed is None:
         present = ~np.isnan(values)
-        rows, columns, values = rows[present], columns[present], values[present]
+        indices, values = tuple(axis[present] for axis in indices), values[present]
     else:
-        refuse_missing(values, rows, columns, labels)
-    refuse_infinite(values, rows, columns, labels)
-    refuse_none(len(rows))
-    return grid.shape, rows, columns, values
+        refuse_missing(values, indices, labels)
+    refuse_infinite(values, indices, labels)
+    refuse_none(len(values))
+    return grid.shape, indices, values
 
 
-def as_matrix(X: Any, name: str) -> np.ndarray:
-    """`X` as an array of two axes, not copied if it is one already."""
+def as_grid(X: Any, name: str) -> np.ndarray:
+    """`X` as an array of two axes or more, not copied if it is one already."""
     try:
         grid = np.asarray(X)
     except ValueError:
         raise InputError(f"{name} must be a matrix; its rows have different lengths.") from None
-    if grid.ndim != 2:
+    if grid.ndim < 2:
         raise InputError(
-            f"{name} must be a matrix of two axes, shape (m, n); got shape {grid.shape}."
+            f"{name} must be a matrix of two axes, shape (m, n), or a tensor of more; "
+            f"got shape {grid.shape}."
         )
     return grid
 
@@ -62,8 +69,7 @@ def _checked_observed(observed: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def _refuse_masked(both: np.ndarray, labels: Labels) -> None:
     if both.any():
-        row, column = np.argwhere(both)[0]
+        cell = cell_name(np.argwhere(both)[0], labels)
         raise InputError(
-            f"The value at {labels.cell(row, column)} is masked in X but given as observed; "
-            "mend one of the two."
+            f"The value at {cell} is masked in X but given as observed; mend one of the two."
         )

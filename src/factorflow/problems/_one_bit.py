@@ -58,7 +58,8 @@ class OneBitCompletion:
     cells: Completion = field(init=False, repr=False)
 
     def __post_init__(self):
-        cells = Completion(self.shape, self.rows, self.columns, self.signs, truth=self.truth)
+        given = (self.rows, self.columns)
+        cells = Completion(self.shape, given, self.signs, truth=self.truth)
         _refuse_no_signs(cells)
         for name in ("shape", "rows", "columns", "truth"):
             object.__setattr__(self, name, getattr(cells, name))
@@ -121,7 +122,7 @@ class OneBitCompletion:
         InputError
             If `route` is neither ``"auto"`` nor ``"dense"``.
         """
-        cells = self.rows, self.columns, self.signs
+        cells = (self.rows, self.columns), self.signs
         return entrywise_loss_of_cells(factorization, Logistic(), self.shape, *cells, route)
 
 

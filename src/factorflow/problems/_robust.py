@@ -160,7 +160,7 @@ class RobustCompletion:
         InputError
             If `route` is neither ``"auto"`` nor ``"dense"``.
         """
-        cells = self.cells.rows, self.cells.columns, self.cells.values
+        cells = self.cells.indices, self.cells.values
         function = PseudoHuber(self.threshold)
         return entrywise_loss_of_cells(factorization, function, self.shape, *cells, route)
 
@@ -169,8 +169,8 @@ class RobustCompletion:
         if self.corrupted is None:
             return RobustCompletion(part, self.threshold)
         flags = np.zeros(self.shape, bool)
-        flags[self.cells.rows, self.cells.columns] = self.corrupted
-        return RobustCompletion(part, self.threshold, flags[part.rows, part.columns])
+        flags[self.cells.indices] = self.corrupted
+        return RobustCompletion(part, self.threshold, flags[part.indices])
 
 
 def _chosen(n_cells: int, share: Any, seed: int) -> np.ndarray:

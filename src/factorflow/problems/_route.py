@@ -1,5 +1,6 @@
 """Which way of computing the loss of a completion is the faster one."""
 
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -35,12 +36,13 @@ def choose_route(
     the matrix, ``m n (a w + b)``; the route by entries visits every observation three times,
     ``c + p (d w + e)``, where `c` is the price of leaving JAX. An entry costs about six times as
     much as a cell of a matrix product, so that narrow halves of large, sparsely observed matrices
-    go by entries, and small or densely observed ones do not.
+    go by entries, and small or densely observed ones do not. A tensor counts as the matrix that
+    its halves multiply to.
 
     Parameters
     ----------
     shape
-        ``(m, n)`` of the matrix.
+        ``(m, n)`` of the product of the halves.
     width
         `w` of the halves; None where there are no halves (depth 1), which is always dense.
     n_observed
@@ -62,10 +64,18 @@ def check_route(route: str, routes: tuple[str, ...]) -> None:
         raise InputError(f"route must be one of {', '.join(routes)}; got {route!r}.")
 
 
-def width_of_halves(factorization: Any, shape: tuple[int, int]) -> int | None:
-    """Width of the halves of a factorization; None if it has none."""
+class Halves(NamedTuple):
+    """Shape of the product of the halves of a factorization, and their width, None without any."""
+
+    shape: tuple[int, int]
+    width: int | None
+
+
+def shape_of_halves(factorization: Any, shape: tuple[int, ...]) -> Halves:
+    """How a factorization cuts an unknown of this shape in two."""
     factors = tuple(jax.ShapeDtypeStruct(each, np.float64) for each in factorization.shapes(shape))
     try:
-        return jax.eval_shape(factorization.halves, factors)[0].shape[1]
+        left, right = jax.eval_shape(factorization.halves, factors)
     except (InputError, AttributeError):
-        return None
+        return Halves((shape[0], prod(shape[1:])), None)
+    return Halves((left.shape[0], right.shape[1]), left.shape[1])

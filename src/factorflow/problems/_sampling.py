@@ -7,14 +7,15 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow._random import stream
-from factorflow.problems._grid import as_matrix, grid_cells
+from factorflow.problems._grid import as_grid, grid_cells
+from factorflow.problems._numbers import cell_name
 
 _ROUNDING = 1e-12  # of the largest entry: what computing a symmetric matrix may leave
 
 
-def checked_truth(truth: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """A finite float64 copy of a full matrix, of the given shape if there is one."""
-    given = as_matrix(truth, "truth")
+def checked_truth(truth: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """A finite float64 copy of a full array, of the given shape if there is one."""
+    given = as_grid(truth, "truth")
     if shape is not None and given.shape != shape:
         raise InputError(f"truth must have the shape of the problem, {shape}; got {given.shape}.")
     if given.dtype == np.float64:
@@ -26,24 +27,23 @@ def checked_truth(truth: Any, shape: tuple[int, int] | None = None) -> np.ndarra
 
 def _refuse_gaps(truth: np.ndarray) -> None:
     if not np.isfinite(truth).all():
-        row, column = np.argwhere(~np.isfinite(truth))[0]
+        cell = tuple(np.argwhere(~np.isfinite(truth))[0])
+        name = cell_name(cell, (None,) * truth.ndim)
         raise InputError(
-            f"truth must be finite everywhere; row {row}, column {column} is {truth[row, column]}. "
-            "A matrix with gaps is a problem itself: Completion.from_array(X)."
+            f"truth must be finite everywhere; {name} is {truth[cell]}. "
+            "An array with gaps is a problem itself: Completion.from_array(X)."
         )
 
 
 def sampled_cells(truth: np.ndarray, n_observed: Any, noise: float, seed: int):
-    """Rows, columns and noisy values of cells drawn uniformly without replacement."""
+    """Indices and noisy values of cells drawn uniformly without replacement."""
     count = checked_count(n_observed, "n_observed", truth.size)
-    cells = chosen_cells(truth.size, count, seed)
-    rows, columns = np.divmod(cells, truth.shape[1])
-    values = truth[rows, columns] + noise_of(noise, count, seed, "completion")
-    return rows, columns, values
+    indices = np.unravel_index(chosen_cells(truth.size, count, seed), truth.shape)
+    return indices, truth[indices] + noise_of(noise, count, seed, "completion")
 
 
 def sampled_pairs(truth: np.ndarray, n_pairs: Any, noise: float, seed: int, diagonal: bool):
-    """Rows, columns and noisy values of both cells of pairs, drawn without replacement."""
+    """Indices and noisy values of both cells of pairs, drawn without replacement."""
     _refuse_asymmetry(truth)
     above = np.triu_indices(len(truth), 0 if diagonal else 1)
     if not len(above[0]):
@@ -53,15 +53,12 @@ def sampled_pairs(truth: np.ndarray, n_pairs: Any, noise: float, seed: int, diag
     rows, columns = above[0][chosen], above[1][chosen]
     values = truth[rows, columns] + noise_of(noise, count, seed, "completion")
     off = rows != columns  # a cell of the diagonal is its own transpose
-    return (
-        np.concatenate([rows, columns[off]]),
-        np.concatenate([columns, rows[off]]),
-        np.concatenate([values, values[off]]),
-    )
+    indices = np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]])
+    return indices, np.concatenate([values, values[off]])
 
 
 def _refuse_asymmetry(truth: np.ndarray) -> None:
-    if truth.shape[0] != truth.shape[1]:
+    if truth.ndim != 2 or truth.shape[0] != truth.shape[1]:
         raise InputError(f"truth must be square and symmetric; it has the shape {truth.shape}.")
     gaps = np.abs(truth - truth.T)
     if gaps.max() > _ROUNDING * np.abs(truth).max():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow.problems._cells import checked_matrix_shape
 from factorflow.problems._draws import entry_operator, gaussian_operator, rank_one_operator
 from factorflow.problems._loss import AbstractLoss
 from factorflow.problems._operator import AbstractOperator, checked_values
@@ -225,6 +226,7 @@ class Sensing:
         cls, draw: Callable, truth: Any, n_measurements: int, symmetric: bool, noise: float, seed
     ) -> "Sensing":
         truth = checked_truth(truth)
+        checked_matrix_shape(truth.shape)
         count = checked_count(n_measurements, "n_measurements")
         if symmetric and truth.shape[0] != truth.shape[1]:
             raise InputError(

@@ -40,6 +40,11 @@ from factorflow.theory._greedy_path import (
     saddle_visits,
 )
 from factorflow.theory._learning_of_eigenpairs import escape_time, mode_size, mode_time
+from factorflow.theory._matricization import (
+    matricization_ranks,
+    matricization_singular_values,
+    matricization_spectra,
+)
 from factorflow.theory._monitors import (
     deficiency_margin_monitor,
     determinant_sign_monitor,
@@ -121,6 +126,9 @@ __all__ = [
     "larger_entry_bound",
     "least_trace",
     "linear_loss_circulation",
+    "matricization_ranks",
+    "matricization_singular_values",
+    "matricization_spectra",
     "mode_size",
     "mode_time",
     "momentum_form",

@@ -11,6 +11,7 @@ from factorflow._errors import InputError
 from factorflow.factorizations import checked_real_depth, growth_power
 from factorflow.theory._commuting import relative_exposure
 from factorflow.theory._mode_clock import Above, Below, inverse
+from factorflow.theory._numbers import checked_arrays
 
 _BELOW_ROUNDING = 1e-18
 
@@ -59,7 +60,7 @@ def mode_size(time: ArrayLike, start: ArrayLike, target: ArrayLike, depth: float
     singular value of a rectangular target it is the same law.
     """
     power, rate = _power_and_rate(depth)
-    shape, t, s0, goal = _spread(time=(time, 0), start=(start, None), target=(target, 0))
+    shape, t, s0, goal = checked_arrays(time=(time, 0), start=(start, None), target=(target, 0))
     found = _without_target(t, s0, power, rate)
     # A target below the rounding of that has no say yet.
     felt = (goal > _BELOW_ROUNDING * found) & (goal != s0)
@@ -99,7 +100,7 @@ def mode_time(size: ArrayLike, start: ArrayLike, target: ArrayLike, depth: float
         If the depth or a number is unusable.
     """
     power, rate = _power_and_rate(depth)
-    shape, s, s0, goal = _spread(size=(size, None), start=(start, None), target=(target, 0))
+    shape, s, s0, goal = checked_arrays(size=(size, None), start=(start, None), target=(target, 0))
     found = np.where(s == s0, 0.0, inf)
     falls = (s < s0) & (goal < s)
     little = falls & (goal <= _BELOW_ROUNDING * s)
@@ -151,7 +152,7 @@ def escape_time(
     """
     power, layers = _power_and_rate(depth)
     end = _checked_size(size, power)
-    shape, s0, mu = _spread(start=(start, None), rate=(rate, -inf))
+    shape, s0, mu = checked_arrays(start=(start, None), rate=(rate, -inf))
     if np.any(s0 > end):
         raise InputError(f"size must be no less than any start; got {end:g} for {s0.max():g}.")
     if isfinite(end):
@@ -179,26 +180,6 @@ def _power_and_rate(depth: float) -> tuple[float, float]:
     if N < 2:
         raise InputError(f"depth must be 2 or more, where a mode leaves zero slowly; got {N:g}.")
     return growth_power(N), N if isfinite(N) else 1.0
-
-
-def _spread(**given: tuple[ArrayLike, float | None]) -> tuple[Any, ...]:
-    """The common shape, and each array flat; each must be at least a bound, or positive."""
-    arrays = []
-    for name, (values, least) in given.items():
-        array = np.asarray(values, np.float64)
-        within = array > 0 if least is None else array >= least
-        if not np.all(within & np.isfinite(array)):
-            kind = "positive " if least is None else "" if least == -inf else "non-negative "
-            raise InputError(f"{name} must be finite {kind}numbers; got {values!r}.")
-        arrays.append(array)
-    try:
-        spread = np.broadcast_arrays(*arrays)
-    except ValueError:
-        shapes = ", ".join(
-            f"{name} {array.shape}" for name, array in zip(given, arrays, strict=True)
-        )
-        raise InputError(f"These shapes do not broadcast: {shapes}.") from None
-    return spread[0].shape, *(array.ravel() for array in spread)
 
 
 def _checked_size(size: Any, power: float) -> float:

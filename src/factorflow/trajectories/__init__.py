@@ -14,6 +14,8 @@ from factorflow.trajectories._monitor import (
 from factorflow.trajectories._observables import (
     Observable,
     balance_gaps,
+    component_effective_rank,
+    component_norms,
     determinant_sign,
     effective_rank,
     frobenius_norm,
@@ -60,6 +62,8 @@ __all__ = [
     "build_trajectory",
     "check_dimensions",
     "checked_monitors",
+    "component_effective_rank",
+    "component_norms",
     "default_observables",
     "determinant_sign",
     "effective_rank",

@@ -23,7 +23,7 @@ def reconstruction_error(problem, entries: Entries = "all") -> Observable:
     Parameters
     ----------
     problem
-        A completion or sensing problem that knows its truth `W*`.
+        A completion or sensing problem that knows its truth `W*`, a matrix or tensor.
     entries
         ``"all"`` (default) or ``"unobserved"``; the name of the variable says which.
 
@@ -60,8 +60,8 @@ def held_out_error(held_out) -> Observable:
     held_out
         A completion or sensing problem, such as the second part of ``problem.split(fraction)``.
     """
-    if hasattr(held_out, "rows"):
-        function = _HeldOutError(held_out.rows, held_out.columns, held_out.values, held_out.shape)
+    if hasattr(held_out, "indices"):
+        function = _HeldOutError(held_out.indices, held_out.values, held_out.shape)
         text = "root-mean-square error on held-out entries"
     else:
         function = _HeldOutLoss(held_out.loss(DeepLinear(1)), held_out.shape)
@@ -74,8 +74,8 @@ class _RelativeError(eqx.Module):
     counted: ArrayLike
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
-        gap = self.counted * (snapshot.matrix - self.truth)
-        return jnp.linalg.norm(gap) / jnp.linalg.norm(self.counted * self.truth)
+        gap = self.counted * (snapshot.tensor - self.truth)
+        return jnp.sqrt(jnp.sum(gap**2) / jnp.sum((self.counted * self.truth) ** 2))
 
 
 class _SquaredError(eqx.Module):
@@ -83,35 +83,34 @@ class _SquaredError(eqx.Module):
     counted: ArrayLike
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
-        gap = self.counted * (snapshot.matrix - self.truth)
+        gap = self.counted * (snapshot.tensor - self.truth)
         return jnp.sum(gap**2) / jnp.sum(self.counted)
 
 
 class _HeldOutError(eqx.Module):
-    rows: ArrayLike
-    columns: ArrayLike
+    indices: tuple[ArrayLike, ...]
     values: ArrayLike
-    shape: tuple[int, int] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
         _check_shape(snapshot, self.shape)
-        gap = snapshot.entries(self.rows, self.columns) - self.values
+        gap = snapshot.entries(*self.indices) - self.values
         return jnp.sqrt(jnp.mean(gap**2))
 
 
 class _HeldOutLoss(eqx.Module):
     loss: AbstractLoss  # of the matrix itself
-    shape: tuple[int, int] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
         _check_shape(snapshot, self.shape)
         return jnp.sqrt(2 * self.loss((snapshot.matrix,)))
 
 
-def _check_shape(snapshot: Snapshot, shape: tuple[int, int]) -> None:
+def _check_shape(snapshot: Snapshot, shape: tuple[int, ...]) -> None:
     if snapshot.shape != shape:
         raise InputError(
-            f"What is held out is of a matrix of shape {shape}, the run is of one "
+            f"What is held out is of an unknown of shape {shape}, the run is of one "
             f"of shape {snapshot.shape}; problem.split(fraction, seed) gives both in one shape."
         )
 

@@ -101,6 +101,34 @@ def schatten_norm(p: float, name: str | None = None) -> Observable:
     )
 
 
+def component_norms(k: int | None = None) -> Observable:
+    """The ``k`` largest norms of the components of a tensor, descending, or all of them.
+
+    Of :class:`CP` ``c_r = prod_n ||w_r^n||``; of :class:`HierarchicalTucker` those of the root.
+    """
+    if k is not None and k < 1:
+        raise InputError(f"k must be 1 or more components, or None for all; got {k!r}.")
+    return Observable(
+        "component_norms",
+        _LargestComponents(k),
+        ("component",),
+        units="value",
+        description="norms of the components of the end-to-end tensor, descending",
+    )
+
+
+def component_effective_rank() -> Observable:
+    """``exp(-sum p ln p)`` with ``p = c / sum(c)`` over the norms `c` of :func:`component_norms`.
+
+    A generalization of the effective rank to tensors; it is not a number (NaN) at zero.
+    """
+    return Observable(
+        "component_effective_rank",
+        _component_effective_rank,
+        description="exponential of the entropy of the normalized component norms",
+    )
+
+
 def matrix() -> Observable:
     """The end-to-end matrix itself, ``(m, n)``: ``8 m n`` bytes a record."""
     text = "end-to-end matrix"
@@ -171,6 +199,17 @@ def _determinant_sign(snapshot: Snapshot) -> Array:
 def _unbalancedness(snapshot: Snapshot) -> Array:
     sizes = [jnp.linalg.norm(gap) for gap in balance_gaps(snapshot.factors)]
     return jnp.max(jnp.stack(sizes)) if sizes else jnp.zeros(())
+
+
+def _component_effective_rank(snapshot: Snapshot) -> Array:
+    return effective_rank_of(snapshot.component_norms[-1])
+
+
+class _LargestComponents(eqx.Module):
+    k: int | None = eqx.field(static=True)
+
+    def __call__(self, snapshot: Snapshot) -> Array:
+        return jnp.sort(snapshot.component_norms[-1])[::-1][: self.k]
 
 
 class _Largest(eqx.Module):

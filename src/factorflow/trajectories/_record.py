@@ -7,6 +7,7 @@ import equinox as eqx
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow.factorizations import AbstractFactorization, AbstractTensorFactorization
 from factorflow.trajectories import _observables as observables
 from factorflow.trajectories._against_truth import reconstruction_error
 from factorflow.trajectories._observables import Observable
@@ -121,8 +122,9 @@ class Record(eqx.Module):
     ----------
     observables
         Observables to record; by default (None) the train loss and error, the norm of the
-        gradient, all singular values, effective rank and nuclear norm, and the reconstruction
-        error where the problem knows its truth.
+        gradient, all singular values, effective rank and nuclear norm (of a tensor factorization
+        the norms of its components and their effective rank), and the reconstruction error where
+        the problem knows its truth.
     extra
         Observables, or plain functions of a :class:`Snapshot`, beside those.
     schedule
@@ -160,15 +162,19 @@ class Record(eqx.Module):
         """The same with one more observable."""
         return Record(self.observables, extra=(*self.extra, observable), schedule=self.schedule)
 
-    def resolve(self, problem) -> tuple[Observable, ...]:
-        """The observables for a problem.
+    def resolve(self, problem, factorization: AbstractFactorization) -> tuple[Observable, ...]:
+        """The observables for a problem and a way to write its unknown.
 
         Raises
         ------
         InputError
             If two observables share a name, or one has the name of a coordinate.
         """
-        chosen = default_observables(problem) if self.observables is None else self.observables
+        chosen = (
+            default_observables(problem, factorization)
+            if self.observables is None
+            else self.observables
+        )
         every = (*chosen, *self.extra)
         names = [observable.name for observable in every]
         twice = {name for name in names if names.count(name) > 1}
@@ -180,18 +186,25 @@ class Record(eqx.Module):
         return every
 
 
-def default_observables(problem) -> tuple[Observable, ...]:
+def default_observables(problem, factorization: AbstractFactorization) -> tuple[Observable, ...]:
     """What a run records when nothing else is asked for."""
     truth = getattr(problem, "truth", None)
+    of_tensor = isinstance(factorization, AbstractTensorFactorization)
     return (
         observables.train_loss(),
         observables.train_error(),
         observables.gradient_norm(),
-        observables.singular_values(),
-        observables.effective_rank(),
-        observables.nuclear_norm(),
+        *(_OF_TENSORS if of_tensor else _OF_MATRICES),
         *(() if truth is None else (reconstruction_error(problem),)),
     )
+
+
+_OF_MATRICES = (
+    observables.singular_values(),
+    observables.effective_rank(),
+    observables.nuclear_norm(),
+)
+_OF_TENSORS = (observables.component_norms(), observables.component_effective_rank())
 
 
 def _check_ends(start: float, end: float, n: int) -> None:

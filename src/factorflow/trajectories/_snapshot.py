@@ -6,7 +6,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from factorflow.factorizations import AbstractFactorization, LogSVD
+from factorflow._errors import InputError
+from factorflow.factorizations import (
+    AbstractFactorization,
+    AbstractMatrixFactorization,
+    AbstractTensorFactorization,
+    LogSVD,
+)
 
 
 class Snapshot:
@@ -15,9 +21,9 @@ class Snapshot:
     Attributes
     ----------
     factorization
-        How the matrix is written.
+        How the matrix or tensor is written.
     factors
-        The factors, first applied first.
+        The factors, of a matrix first applied first.
     time, step, n_gradients
         Where on its way the run is.
     train_loss
@@ -46,26 +52,63 @@ class Snapshot:
         self.gradient_norm = gradient_norm
 
     @cached_property
+    def tensor(self) -> jax.Array:
+        """The end-to-end tensor, ``(d_1, ..., d_N)``; of a matrix the matrix."""
+        return self.factorization.tensor(self.factors)
+
+    @property
     def matrix(self) -> jax.Array:
         """The end-to-end matrix, ``(m, n)``."""
-        return self.factorization.matrix(self.factors)
+        matrix_factorization(self.factorization)
+        return self.tensor
 
     @cached_property
     def singular_values(self) -> jax.Array:
         """Singular values of the end-to-end matrix, descending, one for each unit of width."""
-        return self.factorization.singular_values(self.factors)
+        return matrix_factorization(self.factorization).singular_values(self.factors)
+
+    @cached_property
+    def component_norms(self) -> tuple[jax.Array, ...]:
+        """Norms of the (local) components of a tensor, for each place where they are summed."""
+        return tensor_factorization(self.factorization).component_norms(self.factors)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """``(m, n)``."""
-        return jax.eval_shape(self.factorization.matrix, self.factors).shape
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the matrix or tensor."""
+        return jax.eval_shape(self.factorization.tensor, self.factors).shape
 
-    def entries(self, rows: ArrayLike, columns: ArrayLike) -> jax.Array:
-        """The entries ``W[rows, columns]``, without the matrix where the factors are thin."""
+    def entries(self, *indices: ArrayLike) -> jax.Array:
+        """The entries ``W[rows, columns]``, without the matrix where the factors are thin.
+
+        Of a tensor, given as many vectors of indices as it has axes.
+        """
+        if isinstance(self.factorization, AbstractTensorFactorization):
+            return self.factorization.entries(self.factors, indices)
+        rows, columns = indices
         whole = len(self.factors) == 1 or isinstance(self.factorization, LogSVD)
-        if whole or "matrix" in self.__dict__:
+        if whole or "tensor" in self.__dict__:
             return self.matrix[rows, columns]
         left, right = self.factorization.halves(self.factors)
         if 4 * left.shape[1] > min(left.shape[0], right.shape[1]):
             return self.matrix[rows, columns]
         return jnp.sum(left[rows] * right.T[columns], axis=1)
+
+
+def matrix_factorization(factorization: AbstractFactorization) -> AbstractMatrixFactorization:
+    """The factorization, if it is one of matrices."""
+    if not isinstance(factorization, AbstractMatrixFactorization):
+        raise InputError(
+            f"{factorization!r} writes a tensor, which has neither matrix nor singular values; "
+            "take tensor or component_norms instead."
+        )
+    return factorization
+
+
+def tensor_factorization(factorization: AbstractFactorization) -> AbstractTensorFactorization:
+    """The factorization, if it is one of tensors."""
+    if not isinstance(factorization, AbstractTensorFactorization):
+        raise InputError(
+            f"{factorization!r} writes a matrix, which has singular values; components are of "
+            "tensor factorizations such as CP()."
+        )
+    return factorization

@@ -11,6 +11,7 @@ import xarray as xr
 from factorflow._x64 import double_precision
 from factorflow.factorizations import AbstractFactorization
 from factorflow.trajectories._monitor import MonitorReport
+from factorflow.trajectories._snapshot import matrix_factorization, tensor_factorization
 from factorflow.trajectories._spectrum import effective_rank_of
 from factorflow.trajectories._status import Status
 
@@ -22,9 +23,9 @@ class Solution:
     Attributes
     ----------
     factorization, dynamics, shape
-        How the matrix is written, what moved it, and its shape ``(m, n)``.
+        How the matrix or tensor is written, what moved it, and its shape.
     factors
-        The factors, first applied first, as NumPy arrays.
+        The factors, of a matrix first applied first, as NumPy arrays.
     status
         How the run ended; ``status.sentence`` says it in words.
     train_error
@@ -55,7 +56,7 @@ class Solution:
 
     factorization: AbstractFactorization
     dynamics: Any
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     factors: tuple[np.ndarray, ...]
     status: Status
     train_error: float
@@ -82,14 +83,27 @@ class Solution:
         return self.record_trajectory()
 
     @cached_property
+    def tensor(self) -> np.ndarray:
+        """The end-to-end tensor, ``(d_1, ..., d_N)``, float64; of a matrix the matrix."""
+        return self._compute(self.factorization.tensor)
+
+    @property
     def matrix(self) -> np.ndarray:
         """The end-to-end matrix, ``(m, n)``, float64."""
-        return self._compute(self.factorization.matrix)
+        matrix_factorization(self.factorization)
+        return self.tensor
 
     @cached_property
     def singular_values(self) -> np.ndarray:
         """Singular values of the end-to-end matrix, descending."""
-        return self._compute(self.factorization.singular_values)
+        return self._compute(matrix_factorization(self.factorization).singular_values)
+
+    @cached_property
+    def component_norms(self) -> tuple[np.ndarray, ...]:
+        """Norms of the (local) components of a tensor, for each place where they are summed."""
+        with double_precision():
+            norms = tensor_factorization(self.factorization).component_norms(self.factors)
+            return tuple(map(np.array, norms))
 
     @property
     def effective_rank(self) -> float:
@@ -109,7 +123,7 @@ class Solution:
     def __repr__(self) -> str:
         path = "" if self.path is None else f" {self.path.sentence}"
         return (
-            f"<Solution {self.shape[0]}x{self.shape[1]} {self.factorization}: "
+            f"<Solution {'x'.join(map(str, self.shape))} {self.factorization}: "
             f"{self.status.sentence}{path} train_error={self.train_error:.3g}, "
             f"n_gradients={self.n_gradients}, time={self.time:.4g}>"
         )

@@ -1,0 +1,133 @@
+"""What every factorization of a tensor offers beside a matrix's."""
+
+import abc
+from collections.abc import Callable, Sequence
+from math import prod
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from factorflow._errors import InputError
+from factorflow._x64 import double_precision
+from factorflow.factorizations._abstract import AbstractFactorization, Shape
+
+Features = Sequence[jax.Array]
+Product = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+class AbstractTensorFactorization(AbstractFactorization):
+    """A way to write an unknown ``(d_1, ..., d_N)`` tensor by products over its modes.
+
+    Every mode has a matrix of its own, ``factors[n]``, a row for each of its indices. What follows
+    from the rows of all modes is the same sum of products whether the rows are combined each with
+    each (the whole tensor), in given tuples (its entries), or are first mixed by representation
+    vectors (a convolutional arithmetic circuit); so there is one formula for the three.
+    """
+
+    @abc.abstractmethod
+    def combine(
+        self, factors: Sequence[jax.Array], features: Features, product: Product
+    ) -> tuple[jax.Array, jax.Array]:
+        """``left (p, w)`` and ``right (q, w)``: the two halves from the features of each mode.
+
+        ``features[n]`` is ``(p_n, R_n)`` and ``product`` joins two of them that belong to
+        neighbouring modes.
+        """
+
+    @abc.abstractmethod
+    def n_left(self, shape: Shape) -> int:
+        """Number of leading modes in the left half."""
+
+    @abc.abstractmethod
+    def sizes(self, factors: Sequence[jax.Array]) -> Shape:
+        """``(d_1, ..., d_N)``."""
+
+    @abc.abstractmethod
+    def component_norms(self, factors: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+        """Norms of the (local) components, a vector for each place where components are summed."""
+
+    @abc.abstractmethod
+    def balanced(self, factors: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """Factors of the same tensor with equal norms within every (local) component."""
+
+    @abc.abstractmethod
+    def n_terms(self, shape: Shape) -> int:
+        """Number of products that an entry of the tensor sums."""
+
+    def tensor(self, factors: Sequence[jax.Array]) -> jax.Array:
+        left, right = self.halves(factors)
+        return (left @ right).reshape(self.sizes(factors))
+
+    def halves(self, factors: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        left, right = self.combine(factors, self._leaves(factors), each_with_each)
+        return left, right.T
+
+    def halves_at(
+        self, factors: Sequence[jax.Array], left: jax.Array, right: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Some rows of the left half and some columns of the right one.
+
+        ``left (p, k)`` holds the indices of the first `k` modes, ``right (q, N - k)`` those of the
+        others, with ``k = n_left(shape)``. Gives ``(p, w)`` and ``(w, q)``.
+        """
+        indices = [*left.T, *right.T]
+        features = [leaf[i] for leaf, i in zip(self._leaves(factors), indices, strict=True)]
+        left, right = self.combine(factors, features, jnp.multiply)
+        return left, right.T
+
+    def entries(self, factors: Sequence[jax.Array], indices: Sequence[jax.Array]) -> jax.Array:
+        """The entries ``T[i_1, ..., i_N]`` for vectors of indices, without the whole tensor."""
+        features = [leaf[i] for leaf, i in zip(self._leaves(factors), indices, strict=True)]
+        return _inner(*self.combine(factors, features, jnp.multiply))
+
+    def evaluate(self, factors: Sequence[jax.Array], inputs: Sequence[jax.Array]) -> jax.Array:
+        """``<T, x_1 (x) ... (x) x_N>``, ``(p,)``, for ``inputs[n]`` of shape ``(p, d_n)``.
+
+        One-hot vectors give entries; others what a convolutional arithmetic circuit computes.
+        """
+        leaves = self._leaves(factors)
+        if len(inputs) != len(leaves):
+            raise InputError(f"inputs must be {len(leaves)}, one a mode; got {len(inputs)}.")
+        with double_precision():
+            features = [x @ leaf for x, leaf in zip(inputs, leaves, strict=True)]
+            return _inner(*self.combine(factors, features, jnp.multiply))
+
+    def layer_shapes(self, shape: Shape) -> list[tuple[int, ...]]:
+        return self.shapes(shape)
+
+    def fans(self, shape: Shape) -> list[float]:
+        n_layers = len(self.shapes(shape))
+        # An entry sums so many products of all layers, and the tensor has so many entries.
+        total = self.n_terms(shape) * (prod(shape) / shape[0])
+        return [float(total ** (1 / n_layers))] * n_layers
+
+    def from_layers(self, layers: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        return tuple(layers)
+
+    def _leaves(self, factors: Sequence[jax.Array]) -> Sequence[jax.Array]:
+        return factors[: len(self.sizes(factors))]
+
+
+def each_with_each(first: jax.Array, second: jax.Array) -> jax.Array:
+    """The products of every row with every row: ``(p, R), (q, R) -> (p q, R)``."""
+    joined = first[:, None, :] * second[None, :, :]
+    return joined.reshape(-1, first.shape[1])
+
+
+def even_split(shape: Shape, cuts: Sequence[int]) -> int:
+    """Of the places to cut the modes in two, the one with the most even halves."""
+    whole = np.log([float(size) for size in shape])
+    gaps = [abs(whole[:cut].sum() - whole[cut:].sum()) for cut in cuts]
+    return cuts[int(np.argmin(gaps))]
+
+
+def checked_order(shape: Shape, name: str) -> Shape:
+    """A shape of two modes or more."""
+    if len(shape) < 2:
+        raise InputError(f"{name} needs a tensor of two modes or more; this one has shape {shape}.")
+    return tuple(shape)
+
+
+def _inner(left: jax.Array, right: jax.Array) -> jax.Array:
+    return jnp.sum(left * right, axis=1)
