@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         GreedyLowRankCompletion,
         NuclearNormCompletion,
         SoftImpute,
+        TensorCompletion,
     )
     from factorflow.factorizations import (
         CP,
@@ -99,6 +100,7 @@ _HOME = {
         "GreedyLowRankCompletion",
         "NuclearNormCompletion",
         "SoftImpute",
+        "TensorCompletion",
     ),
     "factorizations": ("CP", "DeepLinear", "HierarchicalTucker", "LogSVD", "Symmetric"),
     "initializers": ("Balanced", "Gaussian", "Identity", "Orthogonal", "Spectral", "StartAt"),
@@ -177,6 +179,7 @@ __all__ = [
     "Status",
     "Stop",
     "Symmetric",
+    "TensorCompletion",
     "convex",
     "datasets",
     "experiments",

@@ -268,7 +268,7 @@ class _Walk:
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return self.solver.problem.shape
+        return self.solver.problem.matrix_shape
 
     @property
     def _coarse(self) -> Limits:

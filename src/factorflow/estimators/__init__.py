@@ -1,22 +1,28 @@
 """The scikit-learn face."""
 
 from factorflow.estimators._abstract import AbstractMatrixCompletion
+from factorflow.estimators._axis_effects import AxisEffects, fit_axis_effects, tune_axis_damping
 from factorflow.estimators._deep_matrix_completion import DeepMatrixCompletion
 from factorflow.estimators._effects import Effects, fit_effects, rmse, tune_damping
 from factorflow.estimators._fold_in import ColumnSpace
 from factorflow.estimators._greedy_low_rank_completion import GreedyLowRankCompletion
 from factorflow.estimators._nuclear_norm_completion import NuclearNormCompletion
 from factorflow.estimators._soft_impute import SoftImpute
+from factorflow.estimators._tensor_completion import TensorCompletion
 
 __all__ = [
     "AbstractMatrixCompletion",
+    "AxisEffects",
     "ColumnSpace",
     "DeepMatrixCompletion",
     "Effects",
     "GreedyLowRankCompletion",
     "NuclearNormCompletion",
     "SoftImpute",
+    "TensorCompletion",
+    "fit_axis_effects",
     "fit_effects",
     "rmse",
+    "tune_axis_damping",
     "tune_damping",
 ]

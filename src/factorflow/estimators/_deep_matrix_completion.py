@@ -3,15 +3,9 @@
 import warnings
 
 from factorflow._errors import FactorflowWarning, InputError
-from factorflow.dynamics import AbstractDynamics, EarlyStopping, GradientFlow
+from factorflow.dynamics import AbstractDynamics, GradientFlow
 from factorflow.estimators._abstract import AbstractMatrixCompletion
-from factorflow.estimators._effects import (
-    BIASES,
-    Biases,
-    Damping,
-    Effects,
-    fit_effects,
-)
+from factorflow.estimators._effects import BIASES, Biases, fit_effects
 from factorflow.estimators._parameters import (
     check_callable,
     check_count,
@@ -22,7 +16,7 @@ from factorflow.estimators._parameters import (
     seed_of,
 )
 from factorflow.estimators._residuals import damping_for, hold_out
-from factorflow.estimators._runs import Run, Settings, run
+from factorflow.estimators._runs import Settings, matrix_table, n_gradients_of, validated_runs
 from factorflow.estimators._table import Table
 from factorflow.factorizations import DeepLinear
 from factorflow.initializers import Gaussian
@@ -174,38 +168,25 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
 
     def _fit_table(self, problem: Completion) -> Table:
         seed = seed_of(self.random_state)
-        self.widths_ = self._widths(problem.shape)
+        self.widths_ = self._widths(problem.matrix_shape)
         self.capped_ = bool(self.widths_) and min(self.widths_) < min(problem.shape)
-        runs, best = self._runs(problem, self._settings(seed), seed)
-        self.solution_ = best.solution
-        self.path_ = runs[0].path()
-        self.validation_error_ = runs[0].validation_error
-        counts = [each.n_gradients for each in runs if each.n_gradients is not None]
-        self.n_gradients_ = sum(counts) if len(counts) == len(runs) else None
-        self.effective_rank_ = best.effective_rank
-        self._warn_near_cap()
-        return best.table
-
-    def _runs(self, problem: Completion, settings: Settings, seed: int) -> tuple[list[Run], Run]:
-        """All runs of the fit, and the one that is the fit."""
         wanted = self.stop == "validation" or self.biases == "rows+columns"
         train, held_out = hold_out(problem, wanted, self.validation_fraction, seed)
         damping = damping_for(self.biases, train, held_out)
-        target, runs = float(self.tol), []
-        if self.stop == "validation" and held_out is not None:
-            early = EarlyStopping(held_out, self.patience)
-            first = run(settings, train, self._effects(train, damping), target, early)
-            runs.append(first)
-            if first.interrupted or not self.refit:
-                return runs, first
-            if first.solution is not None:
-                target = max(target, first.solution.train_error)
-        runs.append(run(settings, problem, self._effects(problem, damping), target))
-        # A validated fit is worth more than a second one that did not come to its end.
-        return runs, runs[0] if runs[-1].interrupted else runs[-1]
-
-    def _effects(self, problem: Completion, damping: Damping) -> Effects:
-        return fit_effects(problem, self.biases, damping)
+        runs, best = validated_runs(
+            self._settings(seed),
+            problem,
+            lambda part: fit_effects(part, self.biases, damping),
+            train,
+            held_out if self.stop == "validation" else None,
+        )
+        self.solution_ = best.solution
+        self.path_ = runs[0].path()
+        self.validation_error_ = runs[0].validation_error
+        self.n_gradients_ = n_gradients_of(runs)
+        self.effective_rank_ = best.effective_rank
+        self._warn_near_cap()
+        return best.table
 
     def _settings(self, seed: int) -> Settings:
         return Settings(
@@ -213,8 +194,12 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
             dynamics=_COARSE if self.dynamics is None else self.dynamics,
             init=Gaussian(self.scale) if self.init is None else self.init,
             seed=seed,
+            tol=self.tol,
+            patience=self.patience,
+            refit=self.refit,
             max_gradients=self.max_gradients,
             progress=self.progress,
+            table=matrix_table,
         )
 
     def _network(self) -> DeepLinear:
@@ -223,7 +208,7 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
             raise InputError(f'widths must be "auto" or whole numbers; got {self.widths!r}.')
         return DeepLinear(self.depth, None if isinstance(self.widths, str) else self.widths)
 
-    def _widths(self, shape: tuple[int, int]) -> tuple[int, ...]:
+    def _widths(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         network, full = self._network(), min(shape)
         if network.widths is not None:
             return network.widths

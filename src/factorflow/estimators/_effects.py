@@ -41,7 +41,7 @@ class Effects:
     def of_rows(self, cells) -> "Effects":
         """The same mean and columns with effects of other rows, from their observed cells."""
         left_over = cells.values - self.mean - self.columns[cells.columns]
-        rows = _damped_means(cells.rows, left_over, cells.shape[0], self.damping[0])
+        rows = damped_means(cells.rows, left_over, cells.shape[0], self.damping[0])
         return Effects(self.mean, rows, self.columns, self.damping)
 
 
@@ -64,8 +64,8 @@ def fit_effects(problem: Completion, biases: Biases, damping: Damping = (0.0, 0.
         return Effects(mean, rows, columns, _NO_EFFECTS)
     centred = problem.values - mean
     for _ in range(_SWEEPS):
-        columns = _damped_means(problem.columns, centred - rows[problem.rows], n, damping[1])
-        rows = _damped_means(problem.rows, centred - columns[problem.columns], m, damping[0])
+        columns = damped_means(problem.columns, centred - rows[problem.rows], n, damping[1])
+        rows = damped_means(problem.rows, centred - columns[problem.columns], m, damping[0])
     return Effects(mean, rows, columns, damping)
 
 
@@ -84,7 +84,8 @@ def rmse(predicted: np.ndarray, values: np.ndarray) -> float:
     return float(np.sqrt(np.mean((predicted - values) ** 2)))
 
 
-def _damped_means(groups: np.ndarray, values: np.ndarray, size: int, damping: float) -> np.ndarray:
+def damped_means(groups: np.ndarray, values: np.ndarray, size: int, damping: float) -> np.ndarray:
+    """Sums of the values of each group over their number plus the damping."""
     counts = np.bincount(groups, minlength=size)
     sums = np.bincount(groups, values, minlength=size)
     return sums / np.maximum(counts + damping, np.finfo(float).tiny)

@@ -22,7 +22,7 @@ class Cells(NamedTuple):
     ``dtype`` is that of the data they come from, which the answer has too.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     rows: np.ndarray
     columns: np.ndarray
     values: np.ndarray
@@ -44,13 +44,29 @@ def read_to_fit(estimator: BaseEstimator, X: Any) -> tuple[Completion, Cells]:
     """
     checked = _validated(estimator, X, reset=True)
     problem = Completion.of(checked)
-    largest = float(np.abs(problem.values).max())
-    if not (largest == 0 or 1 / _LARGEST < largest < _LARGEST):
-        raise InputError(
-            f"The largest value has magnitude {largest:.3g}, which cannot be squared in double "
-            "precision; give the data in other units."
-        )
+    _refuse_beyond_squares(problem)
     return problem, _cells(problem, checked)
+
+
+def read_tensor(
+    estimator: BaseEstimator, X: Any, observed: Any = None, *, reset: bool = True
+) -> tuple[Completion, np.dtype]:
+    """The problem in `X`, of any order, and the type of the data.
+
+    With ``reset`` the estimator takes over names and number of the columns, else it checks them.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_to_fit`.
+    """
+    if observed is not None:
+        problem, kind = Completion.of(X, observed), getattr(X, "dtype", None)
+    else:
+        X = _validated(estimator, X, reset=reset, allow_nd=True)
+        problem, kind = Completion.of(X), getattr(X, "dtype", None)
+    _refuse_beyond_squares(problem)
+    return problem, np.dtype(np.float32 if kind == np.float32 else np.float64)
 
 
 def read_rows(estimator: BaseEstimator, X: Any, fitted_columns: pd.Index | None) -> Cells:
@@ -73,20 +89,35 @@ def read_rows(estimator: BaseEstimator, X: Any, fitted_columns: pd.Index | None)
 
 
 def warn_of_empty(problem: Completion) -> None:
-    """Warn of rows and of columns without any observation."""
-    for name, empty in (("row", problem.empty_rows), ("column", problem.empty_columns)):
+    """Warn of rows and of columns, of a tensor of slices, without any observation."""
+    names = [f"slices of axis {axis}" for axis in range(problem.order)]
+    if problem.order == 2:
+        names = ["rows", "columns"]
+    for axis, name in enumerate(names):
+        empty = problem.empty_slices(axis)
         if len(empty):
             warnings.warn(
-                f"{name}s without any observation: {len(empty)}, the first at position {empty[0]}; "
+                f"{name} without any observation: {len(empty)}, the first at position {empty[0]}; "
                 "they get the biases that are known of them, else zero.",
                 FactorflowWarning,
                 stacklevel=4,
             )
 
 
-def _validated(estimator: BaseEstimator, X: Any, *, reset: bool):
+def _refuse_beyond_squares(problem: Completion) -> None:
+    largest = float(np.abs(problem.values).max())
+    if not (largest == 0 or 1 / _LARGEST < largest < _LARGEST):
+        raise InputError(
+            f"The largest value has magnitude {largest:.3g}, which cannot be squared in double "
+            "precision; give the data in other units."
+        )
+
+
+def _validated(estimator: BaseEstimator, X: Any, *, reset: bool, allow_nd: bool = False):
     """A Completion as it is; else an array or sparse matrix of floats, checked by scikit-learn."""
     if isinstance(X, Completion):
+        if allow_nd:
+            return X
         validate_data(estimator, _header(X), reset=reset, skip_check_array=True)
         return X
     return validate_data(
@@ -94,6 +125,7 @@ def _validated(estimator: BaseEstimator, X: Any, *, reset: bool):
         _with_gaps(X),
         reset=reset,
         accept_sparse=True,
+        allow_nd=allow_nd,
         dtype=[np.float64, np.float32],
         ensure_all_finite="allow-nan",
     )

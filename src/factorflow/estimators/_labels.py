@@ -9,14 +9,13 @@ from factorflow._errors import InputError
 from factorflow.problems import Completion
 
 
-def labels_of(X: Any) -> tuple[pd.Index | None, pd.Index | None]:
-    """Labels of the rows and of the columns of data; None where they are only numbered."""
+def labels_of(X: Any, order: int = 2) -> tuple[pd.Index | None, ...]:
+    """Labels of each axis of data of an order; None where they are only numbered."""
     if isinstance(X, pd.DataFrame):
         return X.index.to_flat_index(), X.columns.to_flat_index()
-    if isinstance(X, Completion):
-        rows, columns = X.row_labels, X.column_labels
-        return None if rows is None else _index(rows), None if columns is None else _index(columns)
-    return None, None
+    if isinstance(X, Completion) and X.labels is not None:
+        return tuple(None if labels is None else _index(labels) for labels in X.labels)
+    return (None,) * order
 
 
 def positions(given: Any, labels: pd.Index | None, size: int, name: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What biases leave of the values, and the entries that are held out to fit both well."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +28,9 @@ def damping_for(biases: Biases, train: Completion, held_out: Completion | None) 
     return tune_damping(train, held_out)
 
 
-def less_effects(problem: Completion, effects: Effects) -> np.ndarray:
-    """The values less their biases."""
-    return problem.values - effects.at(problem.rows, problem.columns)
+def less_effects(problem: Completion, effects: Any) -> np.ndarray:
+    """The values less their biases, :class:`Effects` or :class:`AxisEffects`."""
+    return problem.values - effects.at(*problem.indices)
 
 
 def with_values(problem: Completion, values: np.ndarray) -> Completion:
@@ -49,6 +50,6 @@ def biases_alone(problem: Completion, effects: Effects) -> Table:
     return Table(effects, np.zeros((m, 1)), np.zeros((1, n)), 0.0)
 
 
-def error_on(held_out: Completion, table: Table) -> float:
-    """Root-mean-square error of a fit on entries."""
-    return rmse(table.at(held_out.rows, held_out.columns), held_out.values)
+def error_on(held_out: Completion, table: Any) -> float:
+    """Root-mean-square error of a fit, :class:`Table` or :class:`TensorTable`, on entries."""
+    return rmse(table.at(*held_out.indices), held_out.values)

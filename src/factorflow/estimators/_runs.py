@@ -11,7 +11,6 @@ import xarray as xr
 from factorflow._errors import FactorflowWarning
 from factorflow._x64 import double_precision
 from factorflow.dynamics import AbstractDynamics, EarlyStopping, Stop, solve
-from factorflow.estimators._effects import Effects
 from factorflow.estimators._residuals import (
     are_rounding,
     biases_alone,
@@ -20,13 +19,14 @@ from factorflow.estimators._residuals import (
     with_values,
 )
 from factorflow.estimators._table import Table
-from factorflow.factorizations import DeepLinear
+from factorflow.factorizations import AbstractFactorization
 from factorflow.initializers import AbstractInitializer
 from factorflow.problems import Completion
 from factorflow.trajectories import EverySteps, Record, Solution, Status
 
 _POWERS = {
     "singular_values": 1,
+    "component_norms": 1,
     "nuclear_norm": 1,
     "held_out_error": 1,
     "train_error": 2,
@@ -36,14 +36,23 @@ _POWERS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What all runs of one fit share."""
+    """What all runs of one fit share.
 
-    factorization: DeepLinear
+    ``table(problem, effects, solution, unit)`` makes the fit of a solution whose values are
+    divided by a unit; the solution is None where the biases left nothing. The others are named
+    as in the estimators.
+    """
+
+    factorization: AbstractFactorization
     dynamics: AbstractDynamics
     init: AbstractInitializer
     seed: int
+    tol: float
+    patience: float
+    refit: bool
     max_gradients: int | None
     progress: Callable[[dict], None] | None
+    table: Callable[[Completion, Any, Solution | None, float], Any]
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class Run:
         Root-mean-square error on held-out entries; None without any.
     """
 
-    table: Table
+    table: Any
     unit: float
     solution: Solution | None = None
     validation_error: float | None = None
@@ -94,10 +103,42 @@ class Run:
         return trajectory.drop_vars("gradient_norm", errors="ignore").assign(scaled)
 
 
+def validated_runs(
+    settings: Settings,
+    problem: Completion,
+    effects_of: Callable[[Completion], Any],
+    train: Completion,
+    held_out: Completion | None,
+) -> tuple[list[Run], Run]:
+    """All runs of a fit, and the one that is the fit.
+
+    With held-out entries the rest is fitted up to the least error on them, then everything up to
+    the train error of that point.
+    """
+    target, runs = float(settings.tol), []
+    if held_out is not None:
+        early = EarlyStopping(held_out, settings.patience)
+        first = run(settings, train, effects_of(train), target, early)
+        runs.append(first)
+        if first.interrupted or not settings.refit:
+            return runs, first
+        if first.solution is not None:
+            target = max(target, first.solution.train_error)
+    runs.append(run(settings, problem, effects_of(problem), target))
+    # A validated fit is worth more than a second one that did not come to its end.
+    return runs, runs[0] if runs[-1].interrupted else runs[-1]
+
+
+def n_gradients_of(runs: list[Run]) -> int | None:
+    """Gradients of all runs; None where a solver does not tell."""
+    counts = [each.n_gradients for each in runs if each.n_gradients is not None]
+    return sum(counts) if len(counts) == len(runs) else None
+
+
 def run(
     settings: Settings,
     problem: Completion,
-    effects: Effects,
+    effects: Any,
     train_error: float,
     early_stopping: EarlyStopping | None = None,
 ) -> Run:
@@ -118,7 +159,7 @@ def run(
     """
     residuals = less_effects(problem, effects)
     if are_rounding(residuals, problem):
-        return Run(biases_alone(problem, effects), unit=0.0)
+        return Run(settings.table(problem, effects, None, 0.0), unit=0.0)
     unit = float(np.sqrt(np.mean(residuals**2)))
     early = None
     if early_stopping is not None:
@@ -135,15 +176,24 @@ def run(
         progress=settings.progress,
     )
     _warn_of_end(solution, settings.max_gradients)
-    left, right = _halves(solution)
-    table = Table(effects, unit * left, right, solution.train_error * unit**2)
+    table = settings.table(problem, effects, solution, unit)
     if early_stopping is None:
         return Run(table, unit, solution)
     held_out: Any = early_stopping.held_out
     return Run(table, unit, solution, error_on(held_out, table))
 
 
-def _normalized(early: EarlyStopping, effects: Effects, unit: float) -> EarlyStopping:
+def matrix_table(
+    problem: Completion, effects: Any, solution: Solution | None, unit: float
+) -> Table:
+    """The fit of a matrix, for :class:`Settings`."""
+    if solution is None:
+        return biases_alone(problem, effects)
+    left, right = _halves(solution)
+    return Table(effects, unit * left, right, solution.train_error * unit**2)
+
+
+def _normalized(early: EarlyStopping, effects: Any, unit: float) -> EarlyStopping:
     held_out: Any = early.held_out
     values = less_effects(held_out, effects) / unit
     return EarlyStopping(with_values(held_out, values), early.patience)

@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,15 +41,15 @@ class AbstractTensorFactorization(AbstractFactorization):
         """Number of leading modes in the left half."""
 
     @abc.abstractmethod
-    def sizes(self, factors: Sequence[jax.Array]) -> Shape:
+    def sizes(self, factors: Sequence[Any]) -> Shape:
         """``(d_1, ..., d_N)``."""
 
     @abc.abstractmethod
-    def component_norms(self, factors: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+    def component_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
         """Norms of the (local) components, a vector for each place where components are summed."""
 
     @abc.abstractmethod
-    def balanced(self, factors: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    def balanced(self, factors: Sequence[Any]) -> tuple[np.ndarray, ...]:
         """Factors of the same tensor with equal norms within every (local) component."""
 
     @abc.abstractmethod
@@ -76,12 +77,12 @@ class AbstractTensorFactorization(AbstractFactorization):
         left, right = self.combine(factors, features, jnp.multiply)
         return left, right.T
 
-    def entries(self, factors: Sequence[jax.Array], indices: Sequence[jax.Array]) -> jax.Array:
+    def entries(self, factors: Sequence[Any], indices: Sequence[Any]) -> jax.Array:
         """The entries ``T[i_1, ..., i_N]`` for vectors of indices, without the whole tensor."""
         features = [leaf[i] for leaf, i in zip(self._leaves(factors), indices, strict=True)]
         return _inner(*self.combine(factors, features, jnp.multiply))
 
-    def evaluate(self, factors: Sequence[jax.Array], inputs: Sequence[jax.Array]) -> jax.Array:
+    def evaluate(self, factors: Sequence[Any], inputs: Sequence[Any]) -> jax.Array:
         """``<T, x_1 (x) ... (x) x_N>``, ``(p,)``, for ``inputs[n]`` of shape ``(p, d_n)``.
 
         One-hot vectors give entries; others what a convolutional arithmetic circuit computes.
@@ -105,7 +106,7 @@ class AbstractTensorFactorization(AbstractFactorization):
     def from_layers(self, layers: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         return tuple(layers)
 
-    def _leaves(self, factors: Sequence[jax.Array]) -> Sequence[jax.Array]:
+    def _leaves(self, factors: Sequence[Any]) -> Sequence[Any]:
         return factors[: len(self.sizes(factors))]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import reduce
 from math import prod
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -65,7 +66,7 @@ class CP(AbstractTensorFactorization):
     def n_terms(self, shape: Shape) -> int:
         return prod(shape) // max(shape) if self.components is None else self.components
 
-    def sizes(self, factors: Sequence[jax.Array]) -> Shape:
+    def sizes(self, factors: Sequence[Any]) -> Shape:
         return tuple(factor.shape[0] for factor in factors)
 
     def n_left(self, shape: Shape) -> int:
@@ -77,11 +78,11 @@ class CP(AbstractTensorFactorization):
         cut = self.n_left(self.sizes(factors))
         return reduce(product, features[:cut]), reduce(product, features[cut:])
 
-    def component_norms(self, factors: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+    def component_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
         norms = [jnp.linalg.norm(factor, axis=0) for factor in factors]
         return (reduce(jnp.multiply, norms),)
 
-    def balanced(self, factors: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    def balanced(self, factors: Sequence[Any]) -> tuple[np.ndarray, ...]:
         norms = np.stack([np.linalg.norm(factor, axis=0) for factor in factors])
         whole = (norms > 0).all(axis=0)  # a component with a zero vector is zero
         logs = np.log(np.where(whole, norms, 1))

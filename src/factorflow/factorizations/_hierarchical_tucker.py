@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import accumulate, count
 from math import prod
-from operator import index
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -89,7 +89,7 @@ class HierarchicalTucker(AbstractTensorFactorization):
     def n_terms(self, shape: Shape) -> int:
         return prod(self._heights(shape))
 
-    def sizes(self, factors: Sequence[jax.Array]) -> Shape:
+    def sizes(self, factors: Sequence[Any]) -> Shape:
         return tuple(factor.shape[0] for factor in factors[: self._order(len(factors))])
 
     def n_left(self, shape: Shape) -> int:
@@ -109,11 +109,11 @@ class HierarchicalTucker(AbstractTensorFactorization):
         right = reduce(product, [values[child] for child in children[cut:]])
         return left * factors[root].T, right
 
-    def component_norms(self, factors: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+    def component_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
         nodes = self.nodes(self._order(len(factors)))
         return tuple(jnp.prod(jnp.stack(_vector_norms(jnp, factors, *node)), 0) for node in nodes)
 
-    def balanced(self, factors: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    def balanced(self, factors: Sequence[Any]) -> tuple[np.ndarray, ...]:
         own = [np.array(factor, np.float64) for factor in factors]
         nodes = self.nodes(self._order(len(own)))
         for _ in range(_SWEEPS):
@@ -191,7 +191,6 @@ def _balance(factors: list[np.ndarray], node: int, children: tuple[int, ...]) ->
 def _checked_widths(widths: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
     if widths is None:
         return None
-    try:
-        return checked_width(index(widths), "widths")
-    except TypeError:
+    if isinstance(widths, Sequence):
         return tuple(checked_width(width, "every width") for width in widths)
+    return checked_width(widths, "widths")

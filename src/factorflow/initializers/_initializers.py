@@ -10,7 +10,11 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow._random import stream
-from factorflow.factorizations import AbstractFactorization, AbstractTensorFactorization
+from factorflow.factorizations import (
+    AbstractFactorization,
+    AbstractMatrixFactorization,
+    AbstractTensorFactorization,
+)
 
 Shape = tuple[int, ...]
 ScaleOf = Literal["product", "layer"]
@@ -100,7 +104,7 @@ class Balanced(AbstractInitializer):
             return factorization.balanced(layers)
         target = stream(seed, "initializer", "balanced").standard_normal(shape)
         deviation = self._deviation(factorization.layer_shapes(shape))
-        return factorization.from_matrix(target * deviation)
+        return of_matrices(self, factorization).from_matrix(target * deviation)
 
     def _deviation(self, shapes: Sequence[tuple[int, ...]]) -> float:
         if self.scale_of == "product":
@@ -128,7 +132,7 @@ class Identity(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
-        shapes = _layers_of_matrix(self, factorization, shape)
+        shapes = of_matrices(self, factorization).layer_shapes(shape)
         size = _layer_scale(self, len(shapes))
         return factorization.from_layers([size * np.eye(each[0], each[1]) for each in shapes])
 
@@ -153,7 +157,7 @@ class Orthogonal(AbstractInitializer):
         _check_scale(self.scale, self.scale_of)
 
     def __call__(self, factorization, shape, seed):
-        shapes = _layers_of_matrix(self, factorization, shape)
+        shapes = of_matrices(self, factorization).layer_shapes(shape)
         rng = stream(seed, "initializer", "orthogonal")
         size = _layer_scale(self, len(shapes))
         return factorization.from_layers([size * _random_orthogonal(rng, *each) for each in shapes])
@@ -187,24 +191,25 @@ class StartAt(AbstractInitializer):
             )
 
     def __call__(self, factorization, shape, seed):
-        _layers_of_matrix(self, factorization, shape)
+        matrices = of_matrices(self, factorization)
         if self.matrix.shape != tuple(shape):
             raise InputError(
                 f"StartAt has a matrix of shape {self.matrix.shape}, the problem is of shape "
                 f"{tuple(shape)}."
             )
-        return factorization.from_matrix(self.matrix)
+        return matrices.from_matrix(self.matrix)
 
 
-def _layers_of_matrix(
-    initializer: AbstractInitializer, factorization: AbstractFactorization, shape: Shape
-) -> list[tuple[int, ...]]:
-    if isinstance(factorization, AbstractTensorFactorization):
+def of_matrices(
+    initializer: AbstractInitializer, factorization: AbstractFactorization
+) -> AbstractMatrixFactorization:
+    """The factorization, refused if it is not one of matrices."""
+    if not isinstance(factorization, AbstractMatrixFactorization):
         raise InputError(
             f"{type(initializer).__name__} starts a matrix factorization; {factorization!r} takes "
             "Gaussian(...) or Balanced(...), or a function of your own."
         )
-    return factorization.layer_shapes(shape)
+    return factorization
 
 
 def _layer_scale(initializer: Gaussian | Identity | Orthogonal, depth: int) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow._random import stream
-from factorflow.initializers._initializers import AbstractInitializer
+from factorflow.initializers._initializers import AbstractInitializer, of_matrices
 from factorflow.problems import Completion
 
 
@@ -75,7 +75,7 @@ class Spectral(AbstractInitializer):
         if self.rank is not None:
             left, values, right = np.linalg.svd(matrix, full_matrices=False)
             matrix = (left[:, : self.rank] * values[: self.rank]) @ right[: self.rank]
-        return factorization.from_matrix(self.scale * matrix)
+        return of_matrices(self, factorization).from_matrix(self.scale * matrix)
 
     def _evened(self, seed: int) -> np.ndarray:
         problem, (m, n) = self.problem, self.problem.shape

@@ -72,13 +72,13 @@ class EntriesLoss(AbstractLoss):
         _check_cells(self.shape, indices, values)
         self.factorization = factorization
         self.kernel = _chosen(kernel)
-        ends, sizes = None, self.shape
+        ends, sizes = None, self.shape[:2]
         if hasattr(factorization, "halves_at"):  # of tensors
             ends, indices = _observed_ends(indices, factorization.n_left(self.shape))
-            sizes = len(ends[0]), len(ends[1])
+            sizes = (len(ends[0]), len(ends[1]))
         with double_precision():
             self.values = jnp.asarray(values, jnp.float64)
-            self.index = cell_index(sizes, *indices)
+            self.index = cell_index((sizes[0], sizes[1]), *indices)
             self.ends = None if ends is None else (jnp.asarray(ends[0]), jnp.asarray(ends[1]))
 
     def __call__(self, factors: Factors) -> jax.Array:
@@ -116,19 +116,20 @@ class EntriesLoss(AbstractLoss):
         return self.kernel == "numba"
 
     def _halves(self, factors: Factors) -> tuple[jax.Array, jax.Array]:
-        # The kernels trust their indices, so the shape is checked first.
         if self.ends is None:
             left, right = self.factorization.halves(factors)
-            shape: tuple[int, ...] = left.shape[0], right.shape[1]
+            self._check_shape((left.shape[0], right.shape[1]))
         else:
+            self._check_shape(self.factorization.sizes(factors))
             left, right = self.factorization.halves_at(factors, *self.ends)
-            shape = self.factorization.sizes(factors)
-        if shape != self.shape:
+        return left.astype(jnp.float64), right.astype(jnp.float64)
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape != self.shape:  # the kernels trust their indices
             raise InputError(
                 f"The factors make an unknown of shape {shape}, "
                 f"the problem is of shape {self.shape}."
             )
-        return left.astype(jnp.float64), right.astype(jnp.float64)
 
 
 def _observed_ends(indices, n_left: int):

@@ -260,6 +260,17 @@ class Completion:
         return len(self.shape)
 
     @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """``(m, n)`` of a matrix.
+
+        Raises
+        ------
+        InputError
+            If the problem is of a tensor.
+        """
+        return self.shape[self._axis_of_matrix(0)], self.shape[1]
+
+    @property
     def n_observed(self) -> int:
         """Number `p` of observed cells."""
         return len(self.values)
@@ -277,12 +288,12 @@ class Completion:
     @property
     def row_labels(self) -> np.ndarray | None:
         """Labels of the rows of a matrix."""
-        return self.labels[self._axis_of_matrix(0)]
+        return self._labels_of_matrix(0)
 
     @property
     def column_labels(self) -> np.ndarray | None:
         """Labels of the columns of a matrix."""
-        return self.labels[self._axis_of_matrix(1)]
+        return self._labels_of_matrix(1)
 
     @property
     def observed(self) -> np.ndarray:
@@ -309,7 +320,7 @@ class Completion:
     @cached_property
     def operator(self) -> EntryOperator:
         """Measurements of a matrix: ``operator.forward(W)`` are the observed entries."""
-        return EntryOperator(self.shape, self.rows, self.columns)
+        return EntryOperator(self.matrix_shape, self.rows, self.columns)
 
     @cached_property
     def content_hash(self) -> str:
@@ -384,11 +395,14 @@ class Completion:
     def _of_frame(cls, df: pd.DataFrame, observed: Any) -> "Completion":
         _check_frame(df)
         grid, labels = _frames.frame_grid(df)
-        return cls(*grid_cells(grid, observed, labels), labels)
+        return cls(*grid_cells(grid, observed, labels), tuple(labels))
 
     def _part(self, chosen: np.ndarray) -> "Completion":
         indices = tuple(each[chosen] for each in self.indices)
         return Completion(self.shape, indices, self.values[chosen], self.labels, self.truth)
+
+    def _labels_of_matrix(self, axis: int) -> np.ndarray | None:
+        return None if self.labels is None else self.labels[self._axis_of_matrix(axis)]
 
     def _axis_of_matrix(self, axis: int) -> int:
         if self.order != 2:

@@ -50,7 +50,7 @@ class OneBitCompletion:
     model this is with the logistic function.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     rows: np.ndarray = field(repr=False)
     columns: np.ndarray = field(repr=False)
     signs: np.ndarray = field(repr=False)

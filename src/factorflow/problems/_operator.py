@@ -135,7 +135,7 @@ def real_array(given: Any, name: str, n_axes: int) -> np.ndarray:
     return array
 
 
-def digest(shape: tuple[int, int], arrays: Iterable[np.ndarray]) -> str:
+def digest(shape: tuple[int, ...], arrays: Iterable[np.ndarray]) -> str:
     """SHA-256 of a shape and of arrays of numbers by their values, in hexadecimal."""
     result = hashlib.sha256(np.array(shape, "<i8").tobytes())
     for array in arrays:

@@ -113,8 +113,8 @@ class RobustCompletion:
         return cls(clean.with_values(clean.values + errors), threshold, wrong)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """``(m, n)``."""
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the unknown."""
         return self.cells.shape
 
     @property

@@ -10,6 +10,16 @@ from factorflow.theory._circulation import (
 )
 from factorflow.theory._commuting import commuting_eigenvalues, exposure_of
 from factorflow.theory._commuting_limit import CommutingLimit, commuting_flow
+from factorflow.theory._component_norms import (
+    balanced_component_norm,
+    component_blow_up_time,
+    component_effective_rank,
+    component_growth_rates,
+    component_norm_bounds,
+    component_norm_velocity,
+    component_norms,
+    component_unbalancedness,
+)
 from factorflow.theory._conserved import conserved_quantities, unbalancedness
 from factorflow.theory._convergence import (
     Assumption,
@@ -40,6 +50,12 @@ from factorflow.theory._greedy_path import (
     saddle_visits,
 )
 from factorflow.theory._learning_of_eigenpairs import escape_time, mode_size, mode_time
+from factorflow.theory._local_components import (
+    local_component_growth_rates,
+    local_component_norms,
+    local_component_unbalancedness,
+    local_component_velocities,
+)
 from factorflow.theory._matricization import (
     matricization_ranks,
     matricization_singular_values,
@@ -70,6 +86,7 @@ from factorflow.theory._single_observation import (
     single_observation_relation,
 )
 from factorflow.theory._single_output import MomentumForm, momentum_form, single_output_velocity
+from factorflow.theory._tensor_rank import TensorRank, estimate_tensor_rank
 from factorflow.theory._two_samples import two_sample_steps
 from factorflow.theory._velocities import (
     Alignment,
@@ -95,16 +112,25 @@ __all__ = [
     "SingleObservationRelation",
     "SingularVectors",
     "StuckStart",
+    "TensorRank",
     "acceleration_curl",
     "acceleration_field",
     "aligned_distance",
     "alignment",
+    "balanced_component_norm",
     "blow_up_sign",
     "circulation",
     "common_count",
     "common_singular_value",
     "commuting_eigenvalues",
     "commuting_flow",
+    "component_blow_up_time",
+    "component_effective_rank",
+    "component_growth_rates",
+    "component_norm_bounds",
+    "component_norm_velocity",
+    "component_norms",
+    "component_unbalancedness",
     "conserved_quantities",
     "curl",
     "deficiency_margin",
@@ -118,6 +144,7 @@ __all__ = [
     "effective_rank_monitor",
     "end_to_end_velocity",
     "escape_time",
+    "estimate_tensor_rank",
     "exposure_of",
     "flow_certificate",
     "flow_certificate_of",
@@ -126,6 +153,10 @@ __all__ = [
     "larger_entry_bound",
     "least_trace",
     "linear_loss_circulation",
+    "local_component_growth_rates",
+    "local_component_norms",
+    "local_component_unbalancedness",
+    "local_component_velocities",
     "matricization_ranks",
     "matricization_singular_values",
     "matricization_spectra",

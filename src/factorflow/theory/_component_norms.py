@@ -126,15 +126,21 @@ def component_norm_velocity(factors: Sequence[ArrayLike], gradient: ArrayLike) -
 
 
 def component_norm_bounds(
-    norms: ArrayLike, growth_rates: ArrayLike, unbalancedness: ArrayLike, order: int
+    norms: ArrayLike,
+    growth_rates: ArrayLike,
+    unbalancedness: ArrayLike,
+    order: int,
+    *,
+    published: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds on the velocities of the component norms.
 
     For ``gamma >= 0``, with ``epsilon`` the unbalancedness, which gradient flow conserves,
 
-        N gamma c^2 / (c^(2/N) + epsilon) <= dc/dt <= N gamma (c^(2/N) + epsilon)^(N - 1),
+        N gamma c^(2 - 2/N) <= dc/dt <= N gamma (c^(2/N) + epsilon)^(N - 1),
 
-    and the other way round for ``gamma < 0``. They meet where ``epsilon = 0``.
+    and the other way round for ``gamma < 0``. They meet where ``epsilon = 0``. The published lower
+    bound is ``N gamma c^2 / (c^(2/N) + epsilon)``.
 
     Parameters
     ----------
@@ -147,6 +153,8 @@ def component_norm_bounds(
         ``epsilon``, of :func:`component_unbalancedness`, zero or more.
     order
         `N`, the number of vectors of a component.
+    published
+        Whether to give the published bounds.
 
     Returns
     -------
@@ -160,10 +168,13 @@ def component_norm_bounds(
 
     Notes
     -----
-    They follow from :func:`component_norm_velocity`: the least of the ``||w^n||^2`` is no more than
-    ``c^(2/N)``, their geometric mean, so that all are at most ``c^(2/N) + epsilon``; and
-    ``c^2 / ||w^n||^2`` is the product of the others.
-    Source: Razin, Maman and Cohen 2021 (arXiv:2102.09972), in the form that we know.
+    Derived from :func:`component_norm_velocity`. The mean of the ``c^2 / ||w^n||^2`` is no less
+    than their geometric mean, ``c^(2 - 2/N)``: an unbalanced component is never slower than a
+    balanced one. And each is the product of the other squared norms, of which none is above
+    ``c^(2/N) + epsilon``, as the least is no more than the geometric mean ``c^(2/N)`` of all; that
+    shows the published lower bound too.
+    Source of the published bounds: Razin, Maman and Cohen 2021 (arXiv:2102.09972), in the form that
+    we know.
     """
     order = checked_whole("order", order, 2)
     rates = np.asarray(growth_rates, np.float64)
@@ -173,8 +184,9 @@ def component_norm_bounds(
     )
     mean = c ** (2 / order)
     most = mean + gap
-    # c^2 / most, by factors of at most 1: the square of a small norm may be zero.
-    least = mean ** (order - 1) * np.divide(mean, most, out=np.ones_like(c), where=most > 0)
+    least = mean ** (order - 1)
+    if published:
+        least = least * np.divide(mean, most, out=np.ones_like(c), where=most > 0)
     ends = np.sort([order * gamma * least, order * gamma * most ** (order - 1)], axis=0)
     unknown = np.broadcast_to(np.isnan(rates), shape)
     low, high = (np.where(unknown, np.nan, end.reshape(shape)) for end in ends)

@@ -117,7 +117,7 @@ def _values(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     if not used.any():
         return np.zeros(n_values)
     left, right = left[:, used] / lengths[0][used], right[:, used] / lengths[1][used]
-    logs = sum(np.log(each[used]) for each in lengths)
+    logs = np.log(lengths[0][used]) + np.log(lengths[1][used])
     values = _graded(left, logs, right)[:n_values]
     return np.pad(values, (0, n_values - len(values)))
 
@@ -153,7 +153,7 @@ def _cuts(factorization: Any, order: int) -> list[Modes]:
 class _Tree:
     """A hierarchical tensor with every node's columns in an orthonormal basis."""
 
-    def __init__(self, factorization: HierarchicalTucker, factors: Sequence[np.ndarray]):
+    def __init__(self, factorization: HierarchicalTucker, factors: Sequence[Any]):
         self.order = len(factorization.sizes(factors))
         self.nodes = dict(factorization.nodes(self.order))
         self.modes = _modes_below(factorization, self.order)
@@ -213,10 +213,10 @@ def _each_with_each(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _triangle(matrix: np.ndarray) -> np.ndarray:
     """What is left of a matrix without the orthonormal basis of its columns."""
-    return np.linalg.qr(matrix, mode="r") if len(matrix) > 1 else matrix
+    return np.asarray(np.linalg.qr(matrix, mode="r")) if len(matrix) > 1 else matrix
 
 
-def _checked(factorization: Any, factors: Sequence[ArrayLike]) -> list[np.ndarray]:
+def _checked(factorization: Any, factors: Sequence[ArrayLike]) -> list[Any]:
     if not isinstance(factorization, CP | HierarchicalTucker):
         raise InputError(
             f"Matricizations are computed of CP and HierarchicalTucker; got {factorization!r}."

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf, isfinite, log, prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +15,7 @@ from factorflow.theory._numbers import checked_positive, checked_whole
 
 _PACE = 50  # sweeps over which the pace of a fit is taken
 _HOPE = 3.0  # how many times faster than that it may get
-_STRIDE = 8  # ranks above the lower bound that are tried one by one
+_STRIDE = 4  # ranks above the lower bound that are tried one by one
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,11 @@ class TensorRank:
     @property
     def confidence(self) -> str:
         """What the estimate rests on, in words."""
-        least = f"at least {self.lower_bound} by unfoldings"
         if self.certain:
             return "certain"
+        least = f"at least {self.lower_bound} by unfoldings"
         if self.rank is None:
-            tried = f", none of {self.restarts} starts fits rank {max(self.errors)}" * bool(self.errors)
-            return f"no rank was found; {least}{tried}"
+            return f"none of {self.restarts} starts came to a fit at any rank tried; {least}"
         fits = round(self.agreement * self.restarts)
         return (
             f"{fits} of {self.restarts} starts fit rank {self.rank}, none of {self.restarts} rank "
@@ -82,7 +82,7 @@ def estimate_tensor_rank(
     A tensor of rank `r` has unfoldings of rank `r` at most, so that its mean squared error is no
     less than the tail of each unfolding's singular values beyond `r`: a lower bound on the rank,
     which is certain. From there the number of components goes up until alternating least squares
-    finds a fit: one by one, and from 8 above the lower bound on by growing steps, the last of which
+    finds a fit: one by one, and from 4 above the lower bound on by growing steps, the last of which
     is then bisected. The first start is from the singular vectors of the unfoldings, the others are
     Gaussian.
 
@@ -134,7 +134,8 @@ def estimate_tensor_rank(
     1e-6, bisection over ranks): Razin and Cohen 2020 (arXiv:2005.06398), by its experiments' code.
     Lower bound, restarts and the search from below are ours.
     """
-    given, size = _checked_tensor(tensor), float(np.linalg.norm(np.asarray(tensor, np.float64)))
+    given = _checked_tensor(tensor)
+    size = float(np.linalg.norm(given))
     enough = given.size // max(given.shape)
     limit = enough if max_rank is None else min(enough, checked_whole("max_rank", max_rank, 1))
     restarts = checked_whole("restarts", restarts, 1)
@@ -213,7 +214,7 @@ class _Fits:
         start = [rng.normal(size=(size, rank)) for size in self.tensor.shape]
         if number == 0:
             for mode, factor in enumerate(start):
-                vectors = _unfolding_vectors(self.tensor, mode)[:, :rank]
+                vectors = _left_vectors(self.tensor, mode)[:, :rank]
                 factor[:, : vectors.shape[1]] = vectors
         found = self._parafac(self.tensor, start, self.sweeps, self._watch())
         error = float(np.mean((self.tensor - found) ** 2)) * self.size**2
@@ -240,7 +241,7 @@ class _Fits:
 
 def _alternating_least_squares() -> Callable[..., np.ndarray]:
     try:
-        import tensorly
+        from tensorly.backend import BackendManager
         from tensorly.cp_tensor import cp_to_tensor
         from tensorly.decomposition import parafac
     except ImportError:
@@ -252,14 +253,14 @@ def _alternating_least_squares() -> Callable[..., np.ndarray]:
         tensor: np.ndarray, start: list[np.ndarray], sweeps: int, watch: Callable
     ) -> np.ndarray:
         weights = np.ones(start[0].shape[1])
+        settings: dict[str, Any] = {"init": (weights, start), "n_iter_max": sweeps}
         # An error that does not change at all ends a fit too; the rest is for ``watch``.
-        settings = {"n_iter_max": sweeps, "tol": 1e-300, "linesearch": True, "callback": watch}
-        with one_blas_thread(), tensorly.backend_context("numpy", local_threadsafe=True):
+        settings |= {"tol": 1e-300, "linesearch": True, "callback": watch}
+        with one_blas_thread(), BackendManager.backend_context("numpy", local_threadsafe=True):
             try:
-                found = parafac(tensor, len(weights), init=(weights, start), **settings)
+                return np.asarray(cp_to_tensor(parafac(tensor, len(weights), **settings)))
             except np.linalg.LinAlgError:  # components that coincide: no fit from this start
                 return np.full(tensor.shape, inf)
-            return np.asarray(cp_to_tensor(found))
 
     return run
 
@@ -285,7 +286,7 @@ def _unfoldings(tensor: np.ndarray) -> Iterator[np.ndarray]:
         yield tensor.transpose(rows + columns).reshape(height, -1)
 
 
-def _unfolding_vectors(tensor: np.ndarray, mode: int) -> np.ndarray:
+def _left_vectors(tensor: np.ndarray, mode: int) -> np.ndarray:
     """Left singular vectors of the unfolding with one mode for its rows."""
     matrix = np.moveaxis(tensor, mode, 0).reshape(tensor.shape[mode], -1)
     return np.linalg.svd(matrix, full_matrices=False)[0]
