@@ -107,6 +107,10 @@ def test_balancing_keeps_the_tensor_and_evens_out_the_components(member):
     for norms in vector_norms(factorization, even, len(shape)):
         for norm in norms[1:]:
             np.testing.assert_allclose(norm, norms[0], rtol=1e-10)
+    gaps = [np.ptp(np.square(n), axis=0) for n in vector_norms(factorization, factors, len(shape))]
+    with double_precision():
+        found = factorization.unbalancedness(factors), factorization.unbalancedness(even)
+    np.testing.assert_allclose(found, [max(gap.max() for gap in gaps), 0], atol=1e-10)
 
 
 @members

@@ -173,5 +173,5 @@ def test_unusable_factors(factorization, change, words):
 def test_unusable_gradient_and_number_of_factors():
     with pytest.raises(InputError, match=r"gradient must have the shape \(2, 3, 2\)"):
         local_component_velocities(TREE, drawn(), np.ones((2, 3)))
-    with pytest.raises(InputError, match="No tree of arity 2 has 7 factors|must have a row"):
+    with pytest.raises(InputError, match="must have a row"):
         local_component_norms(TREE, [*drawn(), np.ones((1, 1))])

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
-    from factorflow.estimators import AbstractMatrixCompletion
+    from factorflow.estimators import AbstractMatrixCompletion, TensorCompletion
+    from factorflow.problems import Completion
 
-Biases = Literal["none", "global", "rows+columns"]
+MatrixBiases = Literal["none", "global", "rows+columns"]
+Biases = MatrixBiases | Literal["axes"]
 
 VALIDATION_FRACTION = 0.1
 """Share of the fitted entries that a method holds out for its own choices."""
@@ -76,8 +79,20 @@ class AbstractMethod(abc.ABC):
         """The method in words, short, without the biases."""
 
     @abc.abstractmethod
-    def estimator(self, progress: Callable[[dict], None] | None) -> "AbstractMatrixCompletion":
+    def estimator(
+        self, progress: Callable[[dict], None] | None
+    ) -> "AbstractMatrixCompletion | TensorCompletion":
         """The estimator, not yet fitted."""
+
+    @property
+    def biases_of_matrix(self) -> MatrixBiases:
+        """The biases, of a method of matrices."""
+        assert self.biases != "axes"
+        return self.biases
+
+    def predict(self, model: Any, entries: "Completion") -> "np.ndarray":
+        """The fitted values where a problem has entries."""
+        return model.predict(*entries.indices)
 
     @abc.abstractmethod
     def describe(self, model: Any) -> Description:

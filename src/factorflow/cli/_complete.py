@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from factorflow.cli._method import Biases, MethodName, Options, Stop, check_fraction, parse_widths
+from factorflow.cli._method import (
+    Biases,
+    FactorizationName,
+    MethodName,
+    Options,
+    Stop,
+    check_fraction,
+    parse_components,
+    parse_widths,
+)
 
 if TYPE_CHECKING:
     from factorflow.cli._completion_files import Files
     from factorflow.cli._completion_run import Outcome
 
-_TABLE, _FIT, _DEEP, _FILES = "Reading", "Fitting", "Fitting by --method deep", "Writing"
+_TABLE, _FIT, _FILES = "Reading", "Fitting", "Writing"
+_FLOWS = "Fitting by --method deep or tensor"
+_DEEP, _TENSOR = "Fitting by --method deep", "Fitting by --method tensor"
 
 
 def complete(
@@ -65,9 +76,10 @@ def complete(
         MethodName,
         typer.Option(
             rich_help_panel=_FIT,
-            help="deep: gradient flow on a deep linear network. greedy: its limit from an "
-            "infinitesimal start, rank by rank. soft-impute: a penalty on the "
-            "nuclear norm, its weight chosen on validation entries within the fitted ones. "
+            help="deep: gradient flow on a deep linear network. tensor: the same on a "
+            "sum of components, for arrays of any order; a colour image has three axes. greedy: "
+            "the limit of deep from an infinitesimal start, rank by rank. soft-impute: a penalty "
+            "on the nuclear norm, its weight chosen on validation entries within the fitted ones. "
             "nuclear-norm: the least one that fits the entries exactly; it works on whole "
             "matrices, and takes minutes for millions of cells.",
         ),
@@ -85,7 +97,7 @@ def complete(
         float | None,
         typer.Option(
             metavar="SCALE",
-            rich_help_panel=_DEEP,
+            rich_help_panel=_FLOWS,
             help="Scale of the start; smaller: lower rank. Default: 0.001.",
             show_default=False,
         ),
@@ -100,19 +112,38 @@ def complete(
             show_default=False,
         ),
     ] = None,
+    factorization: Annotated[
+        FactorizationName | None,
+        typer.Option(
+            rich_help_panel=_TENSOR,
+            help="cp: products of a vector for each axis. hierarchical: components of components, "
+            "over a tree of neighbouring axes. Default: cp.",
+            show_default=False,
+        ),
+    ] = None,
+    components: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_TENSOR,
+            help="Number of components, of hierarchical also N,N,... for the levels of the tree. "
+            "Default: as many as leave every tensor possible, at most 200 (64 at each level).",
+            show_default=False,
+        ),
+    ] = None,
     biases: Annotated[
         Biases | None,
         typer.Option(
             rich_help_panel=_FIT,
-            help="What is taken off first. Default: rows+columns for tables, none for arrays, "
-            "global for images.",
+            help="What is taken off first. Default: rows+columns for tables (axes with --method "
+            "tensor), none for arrays, global for images.",
             show_default=False,
         ),
     ] = None,
     stop: Annotated[
         Stop | None,
         typer.Option(
-            rich_help_panel=_DEEP,
+            rich_help_panel=_FLOWS,
             help="Where the flow stops: at the least error on validation entries within the "
             "fitted ones, or when it fits them exactly. Default: validation.",
             show_default=False,
@@ -161,7 +192,7 @@ def complete(
         ),
     ] = None,
 ) -> None:
-    """Complete a matrix, and measure the error on entries that were kept from the fit.
+    """Complete a matrix or an array, and measure the error on entries that were kept from the fit.
 
     The error stands beside that of the mean and of row and column effects on the same entries.
     Ctrl-C ends the run and shows what it has; nothing is written then.
@@ -173,7 +204,8 @@ def complete(
     from factorflow.cli._read import read_input
 
     given = None if widths is None else parse_widths(widths)
-    options = Options(depth, scale, given, biases, stop, seed, method)
+    parts = None if components is None else parse_components(components)
+    options = Options(depth, scale, given, biases, stop, seed, method, factorization, parts)
     files = Files(output, cells, json, report)
     with Interrupts() as interrupts:
         options.check()
@@ -188,6 +220,7 @@ def complete(
             hide=hide,
             seed=seed,
             duplicates=duplicates,
+            tensors=options.takes_tensors,
         )
         files.check_for(read)
         chosen = options.on(read.kind)

@@ -1,5 +1,6 @@
 """The numbers of a completion, once, for the terminal, the JSON file and the report."""
 
+from math import prod
 from typing import Any
 
 from factorflow.cli._completion_run import Outcome
@@ -8,6 +9,7 @@ from factorflow.cli._versions import versions
 NAMES = {
     "factorflow": "factorflow",
     "row_column_effects": "row and column effects",
+    "axis_effects": "effects of the axes",
     "mean": "mean",
 }
 
@@ -27,11 +29,12 @@ def error_rows(outcome: Outcome) -> list[tuple[str, float, float | None, float |
 def facts(outcome: Outcome, total: float) -> list[tuple[str, str]]:
     """Names and values that describe the run in words."""
     problem, method, told = outcome.source.problem, outcome.method, outcome.fit.told
-    m, n = problem.shape
-    share = problem.n_observed / (m * n)
+    sides = " x ".join(map(str, problem.shape))
+    share = problem.n_observed / prod(problem.shape)
+    name = "matrix" if problem.order == 2 else "array"
     given = [
         ("input", f"{outcome.source.source} ({outcome.source.kind})"),
-        ("matrix", f"{m} x {n}, {problem.n_observed:,} entries observed ({share:.2%})"),
+        (name, f"{sides}, {problem.n_observed:,} entries observed ({share:.2%})"),
         ("entries", _entries(outcome)),
         ("method", method.words),
         ("biases", str(method.biases)),

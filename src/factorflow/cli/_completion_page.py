@@ -1,5 +1,6 @@
 """The report of a completion."""
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from factorflow.cli._completion_facts import error_rows, facts
 from factorflow.cli._completion_run import Outcome
 from factorflow.cli._completion_show import tested
 from factorflow.cli._input import Image
-from factorflow.cli._unfolding import from_matrix
+from factorflow.cli._unfolding import to_image
 from factorflow.report import Table, completion_figures, write_report
 
 _MOST_CELLS = 50_000_000  # of a matrix that is drawn
@@ -39,14 +40,16 @@ def write_page(path: Path, outcome: Outcome, total: float) -> None:
 
 def _pictures(outcome: Outcome) -> tuple[dict[str, np.ndarray], list[str]]:
     problem, layout = outcome.source.problem, outcome.source.layout
-    if problem.shape[0] * problem.shape[1] > _MOST_CELLS:
+    if prod(problem.shape) > _MOST_CELLS:
         return {}, [f"A matrix of more than {_MOST_CELLS:,} cells is not drawn."]
+    if problem.order != 2 and not isinstance(layout, Image):
+        return {}, [f"An array of {problem.order} axes is not drawn."]
     pictures = {"before": problem.to_array(), "after": outcome.completed()}
     if outcome.source.truth is not None:
         pictures["truth"] = outcome.source.truth
     if isinstance(layout, Image):
         pictures = {
-            name: from_matrix(np.clip(picture, 0, 1), layout.channels)
+            name: to_image(np.clip(picture, 0, 1), layout.channels)
             for name, picture in pictures.items()
         }
     return pictures, []

@@ -1,6 +1,7 @@
 """The job of ``factorflow complete``: hold out, fit, compare, fit again on all that is known."""
 
 import warnings
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,13 @@ from factorflow.cli._interrupts import Interrupts
 from factorflow.cli._progress import FitProgress
 from factorflow.cli._test_entries import hold_out
 from factorflow.convex import Certainty
-from factorflow.estimators import AbstractMatrixCompletion, Effects, rmse
+from factorflow.estimators import (
+    AbstractMatrixCompletion,
+    AxisEffects,
+    Effects,
+    TensorCompletion,
+    rmse,
+)
 from factorflow.problems import Completion
 from factorflow.trajectories import Status
 
@@ -29,7 +36,7 @@ class Fit:
     """A fitted estimator and what it tells of itself, its wall-clock seconds (compilation
     included) and its warnings."""
 
-    model: AbstractMatrixCompletion
+    model: AbstractMatrixCompletion | TensorCompletion
     told: Description
     seconds: float
     warnings: tuple[str, ...]
@@ -49,7 +56,7 @@ class Outcome:
     train: Completion
     test: Completion | None
     fit: Fit
-    baselines: dict[str, Effects]
+    baselines: Mapping[str, Effects | AxisEffects]
     final: Fit | None
     interrupted: bool
 
@@ -58,9 +65,8 @@ class Outcome:
         """RMSE on the test entries, of the fit (``factorflow``) and of each baseline."""
         if self.test is None:
             return {}
-        rows, columns = self.test.rows, self.test.columns
-        predicted = {"factorflow": self.fit.model.predict(rows, columns)}
-        predicted |= {name: model.at(rows, columns) for name, model in self.baselines.items()}
+        predicted = {"factorflow": self.method.predict(self.fit.model, self.test)}
+        predicted |= {name: model.at(*self.test.indices) for name, model in self.baselines.items()}
         if self.is_image:  # as every output image is
             predicted = {name: np.clip(values, 0, 1) for name, values in predicted.items()}
         return {name: rmse(values, self.test.values) for name, values in predicted.items()}
@@ -83,12 +89,12 @@ class Outcome:
         return of_first + (() if self.final is None else self.final.warnings)
 
     def completed(self) -> np.ndarray:
-        """The matrix of the last finished fit with all observed entries as they are."""
+        """The array of the last finished fit with all observed entries as they are."""
         fit = self.fit if self.final is None else self.final
-        matrix = fit.model.reconstruct()
+        array = fit.model.reconstruct()
         problem = self.source.problem
-        matrix[problem.rows, problem.columns] = problem.values
-        return matrix
+        array[problem.indices] = problem.values
+        return array
 
 
 def run(

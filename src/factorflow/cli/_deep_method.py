@@ -15,7 +15,7 @@ from factorflow.cli._abstract_method import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from factorflow.estimators import DeepMatrixCompletion
+    from factorflow.estimators import DeepMatrixCompletion, TensorCompletion
 
 Stop = Literal["validation", "interpolate"]
 Widths = Literal["auto"] | tuple[int, ...]
@@ -60,7 +60,7 @@ class DeepMethod(AbstractMethod):
         solution = model.solution_
         route = None if solution is None else solution.route
         return Description(
-            ending=_ending(model),
+            ending=flow_ending(model),
             validation_error=model.validation_error_,
             effective_rank=model.effective_rank_,
             settings={
@@ -85,7 +85,8 @@ class DeepMethod(AbstractMethod):
         return completion_figures(model.path_)
 
 
-def _ending(model: "DeepMatrixCompletion") -> tuple[str, str]:
+def flow_ending(model: "DeepMatrixCompletion | TensorCompletion") -> tuple[str, str]:
+    """How a fit by gradient flow ended: a name and a sentence."""
     from factorflow.trajectories import Status
 
     if model.solution_ is None:

@@ -35,7 +35,7 @@ class GreedyMethod(AbstractMethod):
         from factorflow.estimators import GreedyLowRankCompletion
 
         return GreedyLowRankCompletion(
-            biases=self.biases,
+            biases=self.biases_of_matrix,
             validation_fraction=VALIDATION_FRACTION,
             random_state=self.seed,
             progress=progress,

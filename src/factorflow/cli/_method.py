@@ -10,11 +10,19 @@ from factorflow.cli._deep_method import DeepMethod, Stop, Widths
 from factorflow.cli._greedy_method import GreedyMethod
 from factorflow.cli._nuclear_norm_method import NuclearNormMethod
 from factorflow.cli._soft_impute_method import SoftImputeMethod
+from factorflow.cli._tensor_method import Components, FactorizationName, TensorMethod
 
-MethodName = Literal["deep", "greedy", "soft-impute", "nuclear-norm"]
+MethodName = Literal["deep", "tensor", "greedy", "soft-impute", "nuclear-norm"]
 
-OF_DEEP = ("depth", "scale", "widths", "stop")
-"""The options that only ``--method deep`` has."""
+OWNERS: dict[str, tuple[MethodName, ...]] = {
+    "depth": ("deep",),
+    "scale": ("deep", "tensor"),
+    "widths": ("deep",),
+    "stop": ("deep", "tensor"),
+    "factorization": ("tensor",),
+    "components": ("tensor",),
+}
+"""The options that only some methods have, and which."""
 
 DEPTHS = {"long table": 2, "wide table": 2, "array": 3, "image": 2}
 BIASES: dict[str, Biases] = {
@@ -23,6 +31,7 @@ BIASES: dict[str, Biases] = {
     "array": "none",
     "image": "global",
 }
+"""What is taken off first; of a tensor the effects of all axes take the place of two."""
 SCALE = 1e-3
 
 
@@ -37,6 +46,8 @@ class Options:
     stop: Stop | None = None
     seed: int = 0
     method: MethodName = "deep"
+    factorization: FactorizationName | None = None
+    components: Components | None = None
 
     def check(self) -> None:
         """Refuse what no fit could use, before anything is read or compiled.
@@ -46,13 +57,23 @@ class Options:
         InputError
             If a value is out of its range, or belongs to another method.
         """
-        if self.method != "deep":
-            self._check_strange()
+        self._check_strange()
         if self.depth is not None and self.depth < 1:
             raise InputError(f"--depth is a number of factors, 1 or more; got {self.depth}.")
         if self.scale is not None and not 0 < self.scale < math.inf:
             raise InputError(f"--scale must be a positive finite number; got {self.scale:g}.")
         check_seed(self.seed)
+        wrong = "rows+columns" if self.method == "tensor" else "axes"
+        if self.biases == wrong:
+            mend = "axes" if wrong == "rows+columns" else "rows+columns"
+            raise InputError(
+                f"--biases {wrong} does not go with --method {self.method}; give {mend}."
+            )
+
+    @property
+    def takes_tensors(self) -> bool:
+        """Whether the method completes arrays of any order, a colour picture as it is."""
+        return self.method == "tensor"
 
     def on(self, kind: str) -> AbstractMethod:
         """The method for a kind of input.
@@ -63,6 +84,8 @@ class Options:
             If the widths are not one fewer than the depth.
         """
         biases = BIASES[kind] if self.biases is None else self.biases
+        if self.method == "tensor":
+            return self._tensor("axes" if biases == "rows+columns" else biases)
         if self.method == "greedy":
             return GreedyMethod(biases, self.seed)
         if self.method == "soft-impute":
@@ -81,13 +104,29 @@ class Options:
         scale = SCALE if self.scale is None else self.scale
         return DeepMethod(depth, scale, widths, biases, self.stop or "validation", self.seed)
 
-    def _check_strange(self) -> None:
-        given = [f"--{name}" for name in OF_DEEP if getattr(self, name) is not None]
-        if given:
-            verb, them = ("belongs", "it") if len(given) == 1 else ("belong", "them")
+    def _tensor(self, biases: Biases) -> TensorMethod:
+        name, scale = self.factorization or "cp", self.scale or SCALE
+        if name == "cp" and isinstance(self.components, tuple):
             raise InputError(
-                f"{_listed(given)} {verb} to --method deep; leave {them} out with "
-                f"--method {self.method}."
+                "--components takes one number with --factorization cp; several are for the levels "
+                "of hierarchical."
+            )
+        return TensorMethod(
+            name, self.components, scale, biases, self.stop or "validation", self.seed
+        )
+
+    def _check_strange(self) -> None:
+        given = [name for name in OWNERS if getattr(self, name) is not None]
+        strange = [name for name in given if self.method not in OWNERS[name]]
+        if strange:
+            # Those that share an owner with the first are named together.
+            owners = OWNERS[strange[0]]
+            alike = [name for name in strange if set(OWNERS[name]) & set(owners)]
+            owners = [each for each in owners if all(each in OWNERS[name] for name in alike)]
+            verb, them = ("belongs", "it") if len(alike) == 1 else ("belong", "them")
+            raise InputError(
+                f"{_listed([f'--{name}' for name in alike])} {verb} to --method "
+                f"{' or '.join(owners)}; leave {them} out with --method {self.method}."
             )
 
 
@@ -122,6 +161,25 @@ def parse_widths(text: str) -> Widths:
             f"--widths takes auto, or positive whole numbers separated by commas; got {text!r}."
         )
     return widths
+
+
+def parse_components(text: str) -> Components:
+    """A whole number, or one for each level of the tree separated by commas.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = (0,)
+    if min(numbers) < 1:
+        raise InputError(
+            f"--components takes positive whole numbers separated by commas; got {text!r}."
+        )
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def check_fraction(fraction: float | None, hide: float | None) -> None:

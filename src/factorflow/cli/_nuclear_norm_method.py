@@ -36,7 +36,7 @@ class NuclearNormMethod(AbstractMethod):
         from factorflow.estimators import NuclearNormCompletion
 
         return NuclearNormCompletion(
-            biases=self.biases,
+            biases=self.biases_of_matrix,
             validation_fraction=VALIDATION_FRACTION,
             random_state=self.seed,
             progress=progress,

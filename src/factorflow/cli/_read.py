@@ -22,6 +22,7 @@ def read_input(
     hide: float | None = None,
     seed: int = 0,
     duplicates: str = "refuse",
+    tensors: bool = False,
 ) -> Input:
     """Read a table, an array or an image as a completion problem; the ending decides.
 
@@ -37,7 +38,7 @@ def read_input(
     ``observed``, or a matrix of ``scipy.sparse.save_npz``, where a stored zero is an observed zero.
 
     Images (``.png .jpg .jpeg``) are scaled to [0, 1] and unfolded by
-    :func:`~factorflow.cli._unfolding.to_matrix`.
+    :func:`~factorflow.cli._unfolding.to_matrix`, or with ``tensors`` kept as they are.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def read_input(
         Seed of ``hide``.
     duplicates
         ``"refuse"`` or ``"mean"``: what to do with two lines for one cell in a long table.
+    tensors
+        Whether arrays may have more than two axes, and colour images are such.
 
     Raises
     ------
@@ -74,13 +77,13 @@ def read_input(
         )
     if hide is not None and not is_image:
         raise InputError(f"{path} is no image: leave out --hide, which hides pixels.")
-    mask = None if observed is None else _mask(_existing(observed))
+    mask = None if observed is None else _mask(_existing(observed), tensors and not is_image)
     with _naming(source):
         if is_image:
-            return _image(source, mask, hide, seed)
+            return _image(source, mask, hide, seed, tensors)
         if is_table:
             return _table(source, ending, long, duplicates)
-        return _array(source, ending, mask)
+        return _array(source, ending, mask, tensors)
 
 
 def _existing(path: str | os.PathLike) -> Path:
@@ -134,14 +137,16 @@ def _table(source: Path, ending: str, long: tuple[str, str, str] | None, duplica
     return Input(source, problem, layout)
 
 
-def _array(source: Path, ending: str, mask: np.ndarray | None) -> Input:
+def _array(source: Path, ending: str, mask: np.ndarray | None, tensors: bool) -> Input:
     from factorflow.cli._read_array import array_problem
 
-    problem, layout = array_problem(source, ending, mask)
+    problem, layout = array_problem(source, ending, mask, tensors)
     return Input(source, problem, layout)
 
 
-def _image(source: Path, mask: np.ndarray | None, hide: float | None, seed: int) -> Input:
+def _image(
+    source: Path, mask: np.ndarray | None, hide: float | None, seed: int, tensors: bool
+) -> Input:
     from factorflow.cli._read_image import hidden_pixels, read_image
     from factorflow.cli._unfolding import to_matrix
     from factorflow.problems import Completion
@@ -161,14 +166,15 @@ def _image(source: Path, mask: np.ndarray | None, hide: float | None, seed: int)
             "it has {} x {} pixels (height x width), but --observed has {} x {}; "
             "both must have the same size".format(*image.shape[:2], *seen.shape)
         )
-    matrix = to_matrix(image)
-    problem = Completion.from_array(matrix, observed=np.tile(seen, (1, layout.channels)))
+    whole = np.broadcast_to(seen[..., None] if image.ndim == 3 else seen, image.shape)
+    values, seen = (image, whole) if tensors else (to_matrix(image), to_matrix(whole))
+    problem = Completion.from_array(values, observed=seen)
     if hide is None:
         return Input(source, problem, layout, notes=notes)
-    return Input(source, replace(problem, truth=matrix), layout, truth=matrix, notes=notes)
+    return Input(source, replace(problem, truth=values), layout, truth=values, notes=notes)
 
 
-def _mask(path: Path) -> np.ndarray:
+def _mask(path: Path, any_order: bool) -> np.ndarray:
     """Boolean array of an ``observed`` file, True where it is not zero."""
     with _naming(path):
         ending = ending_of(path)
@@ -179,5 +185,5 @@ def _mask(path: Path) -> np.ndarray:
         if ending == ".npy":
             from factorflow.cli._read_array import read_mask_array
 
-            return read_mask_array(path)
+            return read_mask_array(path, any_order)
         raise InputError("--observed takes an image (.png, .jpg) or a .npy file")

@@ -18,9 +18,11 @@ _UNREADABLE += (KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def array_problem(
-    source: Path, ending: str, observed: np.ndarray | None
+    source: Path, ending: str, observed: np.ndarray | None, any_order: bool = False
 ) -> tuple["Completion", PlainArray]:
     """Problem of an ``.npy`` or ``.npz`` file; ``observed`` is a boolean array of its shape.
+
+    With ``any_order`` it may have more than two axes.
 
     Raises
     ------
@@ -35,12 +37,12 @@ def array_problem(
             raise InputError("a sparse matrix lists its measured cells: leave out --observed")
         return _sparse_problem(source)
     values = _single(arrays)
-    _check_values(values)
+    _check_values(values, any_order)
     inside = arrays.get("observed")
     if inside is not None and observed is not None:
         raise InputError("it holds the key 'observed' already: leave out --observed")
     if inside is not None:
-        observed = as_mask(inside)
+        observed = as_mask(inside, any_order)
     numbers = values.astype("float64")
     if observed is None:
         observed = ~np.isnan(numbers)
@@ -84,8 +86,13 @@ def _single(arrays: dict[str, Any]) -> np.ndarray:
     )
 
 
-def _check_values(values: np.ndarray) -> None:
-    if values.ndim != 2 or 0 in values.shape:
+def _check_values(values: np.ndarray, any_order: bool) -> None:
+    if values.ndim > 2 and not any_order:
+        raise InputError(
+            f"it holds an array of shape {values.shape}; a matrix (m, n) is expected, "
+            "or give --method tensor"
+        )
+    if values.ndim < 2 or 0 in values.shape:
         raise InputError(f"it holds an array of shape {values.shape}; a matrix (m, n) is expected")
     if values.dtype.kind not in "iuf":
         raise InputError(f"it holds an array of type {values.dtype}; real numbers are expected")
@@ -94,9 +101,9 @@ def _check_values(values: np.ndarray) -> None:
 def _refuse_not_finite(values: np.ndarray, observed: np.ndarray) -> None:
     wrong = observed & ~np.isfinite(values)
     if wrong.any():
-        i, j = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
         raise InputError(
-            f"entry ({i}, {j}) is measured and holds {values[i, j]}; "
+            f"entry ({', '.join(map(str, place))}) is measured and holds {values[place]}; "
             "a missing entry is NaN and not observed, every other one a finite number"
         )
 
@@ -116,18 +123,18 @@ def _sparse_problem(source: Path) -> tuple["Completion", PlainArray]:
     return problem, _layout(matrix.dtype)
 
 
-def read_mask_array(source: Path) -> np.ndarray:
-    """Boolean array (m, n) of an ``.npy`` file, True where it is not zero.
+def read_mask_array(source: Path, any_order: bool = False) -> np.ndarray:
+    """Boolean array of an ``.npy`` file, True where it is not zero.
 
     Raises
     ------
     InputError
-        If the file is unreadable or holds no two-dimensional array of numbers.
+        If the file is unreadable or holds no array of numbers, without ``any_order`` of two axes.
     """
-    return as_mask(_load(source, ".npy")["values"])
+    return as_mask(_load(source, ".npy")["values"], any_order)
 
 
-def as_mask(mask: np.ndarray) -> np.ndarray:
+def as_mask(mask: np.ndarray, any_order: bool = False) -> np.ndarray:
     """An array of booleans or of finite numbers as booleans, True where it is not zero.
 
     Raises
@@ -135,9 +142,14 @@ def as_mask(mask: np.ndarray) -> np.ndarray:
     InputError
         If the array has not two axes, or holds something else.
     """
-    if mask.ndim != 2 or mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
+    if (
+        (mask.ndim != 2 and not any_order)
+        or mask.dtype.kind not in "biuf"
+        or not np.isfinite(mask).all()
+    ):
         raise InputError(
-            f"an observed array is a matrix of booleans (True = measured); "
+            f"an observed array {'holds' if any_order else 'is a matrix of'} booleans "
+            f"(True = measured); "
             f"got type {mask.dtype}, shape {mask.shape}"
         )
     return mask.astype(bool)

@@ -35,7 +35,7 @@ class SoftImputeMethod(AbstractMethod):
         from factorflow.estimators import SoftImpute
 
         return SoftImpute(
-            biases=self.biases,
+            biases=self.biases_of_matrix,
             validation_fraction=VALIDATION_FRACTION,
             random_state=self.seed,
             progress=progress,

@@ -1,7 +1,5 @@
 """The test entries: known, and never shown to a fit."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from factorflow._errors import InputError
@@ -46,7 +44,8 @@ def hold_out(
 def _split_pixels(
     problem: Completion, layout: Image, fraction: float, seed: int
 ) -> tuple[Completion, Completion | None]:
-    pixels = problem.rows * layout.width + problem.columns % layout.width
+    rows, columns = problem.indices[:2]  # of an unfolding the colours stand side by side
+    pixels = rows * layout.width + columns % layout.width
     known = np.unique(pixels)
     if len(known) < 2:
         raise InputError("One pixel cannot be tested on too; give --test-fraction 0.")
@@ -57,9 +56,5 @@ def _split_pixels(
 
 
 def _part(problem: Completion, kept: np.ndarray) -> Completion:
-    return replace(
-        problem,
-        rows=problem.rows[kept],
-        columns=problem.columns[kept],
-        values=problem.values[kept],
-    )
+    indices = tuple(each[kept] for each in problem.indices)
+    return Completion(problem.shape, indices, problem.values[kept])

@@ -44,3 +44,8 @@ def from_matrix(matrix: np.ndarray, channels: int) -> np.ndarray:
         return matrix
     height, columns = matrix.shape
     return matrix.reshape(height, channels, columns // channels).transpose(0, 2, 1)
+
+
+def to_image(values: np.ndarray, channels: int) -> np.ndarray:
+    """The image of an unfolding, or one that was not unfolded as it is."""
+    return values if values.ndim == 3 else from_matrix(values, channels)

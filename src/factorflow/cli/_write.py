@@ -18,7 +18,7 @@ from factorflow.cli._input import (
     PlainArray,
     ending_of,
 )
-from factorflow.cli._unfolding import from_matrix
+from factorflow.cli._unfolding import to_image
 from factorflow.cli._write_table import write_table
 
 __all__ = ["LONG_LIMIT", "check_output", "write_json", "write_output"]
@@ -57,6 +57,11 @@ def check_output(
         raise InputError(
             f"{path} is a table, but the input {source.source} is an image; choose one of "
             f"{', '.join((*IMAGE_ENDINGS, *ARRAY_ENDINGS))}."
+        )
+    if ending in TABLE_ENDINGS and source.problem.order != 2:
+        raise InputError(
+            f"{path} is a table, but the input {source.source} has {source.problem.order} axes; "
+            f"choose one of {', '.join(ARRAY_ENDINGS)}."
         )
     _check_cells(path, ending, source, cells)
 
@@ -139,7 +144,7 @@ def _write_image(path: Path, ending: str, layout: Image, matrix: np.ndarray) -> 
 
     deep = layout.levels > 255 and ending == ".png"
     levels = layout.levels if deep else 255
-    pixels = np.rint(from_matrix(np.clip(matrix, 0, 1), layout.channels) * levels)
+    pixels = np.rint(to_image(np.clip(matrix, 0, 1), layout.channels) * levels)
     image = PIL.Image.fromarray(pixels.astype(np.uint16 if deep else np.uint8))
     if ending == ".png":
         image.save(path, format="PNG")
@@ -151,7 +156,7 @@ def _write_array(path: Path, ending: str, source: Input, matrix: np.ndarray) -> 
     layout = source.layout
     labels = {}
     if isinstance(layout, Image):
-        matrix = np.clip(from_matrix(matrix, layout.channels), 0, 1)
+        matrix = np.clip(to_image(matrix, layout.channels), 0, 1)
     elif isinstance(layout, PlainArray):
         matrix = matrix.astype(layout.dtype)
     else:

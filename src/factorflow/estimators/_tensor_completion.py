@@ -36,7 +36,7 @@ from factorflow.estimators._parameters import (
 from factorflow.estimators._runs import Settings, n_gradients_of, validated_runs
 from factorflow.estimators._tensor_table import TensorTable
 from factorflow.factorizations import CP, AbstractTensorFactorization, HierarchicalTucker
-from factorflow.initializers import Gaussian
+from factorflow.initializers import Balanced
 from factorflow.problems import Completion
 from factorflow.trajectories import effective_rank_of
 
@@ -50,7 +50,7 @@ class TensorCompletion(BaseEstimator):
     """Complete an array of any order by gradient flow on a sum of components, from near zero.
 
     Missing entries are NaN. The values, less their biases, are divided by their root mean square,
-    and gradient flow on the factors of a tensor from a Gaussian start of the given scale fits
+    and gradient flow on the factors of a tensor from a balanced start of the given scale fits
     them. Components grow one after the other, so that one run is a whole path of regularization.
 
     Parameters
@@ -64,7 +64,7 @@ class TensorCompletion(BaseEstimator):
         factors hold ``8 R (d_1 + ... + d_N)`` bytes), and 64 at every level of a tree. A warning
         tells when the fit comes near a cap.
     scale
-        Scale of the start, as in :class:`Gaussian`, for values of root mean square 1. Smaller
+        Scale of the start, as in :class:`Balanced`, for values of root mean square 1. Smaller
         means fewer components.
     stop
         ``"validation"``: a share of the entries is held out, the point of the path with the least
@@ -92,7 +92,7 @@ class TensorCompletion(BaseEstimator):
     arity
         How many neighbours a node of the hierarchical tree joins.
     init
-        Initializer in place of ``Gaussian(scale)``.
+        Initializer in place of ``Balanced(scale)``.
     dynamics
         Dynamics in place of ``GradientFlow(rtol=1e-2)``, which is as accurate as choosing a point
         of the path needs.
@@ -339,7 +339,7 @@ class TensorCompletion(BaseEstimator):
         return Settings(
             factorization=self.factorization_,
             dynamics=_COARSE if self.dynamics is None else self.dynamics,
-            init=Gaussian(self.scale) if self.init is None else self.init,
+            init=Balanced(self.scale) if self.init is None else self.init,
             seed=seed,
             tol=self.tol,
             patience=self.patience,

@@ -34,7 +34,7 @@ _FEW, _MANY = 4, 16  # places: the order of the tensor
 _COMPONENTS, _WIDTH = 64, 16
 _N_TRAIN = 160
 _TRAIN_ERROR, _LIMIT = 0.1, 100_000
-_LEVELS = np.geomspace(0.9, _TRAIN_ERROR, 13)
+_LEVELS = np.geomspace(0.9, _TRAIN_ERROR, 9)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,8 @@ def _problems(case: DigitsCase) -> tuple[MultilinearRegression, MultilinearRegre
     positive, negative = _pair(case.instance)
     grid = int(np.sqrt(case.places))
     data = digits(positive, negative, grid=grid, control=_CONTROLS[case.data], seed=case.instance)
-    problem = MultilinearRegression(representation(data.pixels), data.labels)
+    vectors = representation(data.pixels).swapaxes(0, 1)
+    problem = MultilinearRegression(tuple(vectors), data.labels)
     # As many in training whatever the pair: nothing is compiled anew.
     return problem.split(1 - _N_TRAIN / problem.n_samples, seed=case.instance)
 
@@ -292,7 +293,7 @@ _NOTES = (
 )
 
 CLAIM = Claim(
-    id="circuits.digits",
+    id="factorflow.circuits-digits",
     title="Rank of what circuits learn",
     statement="Trained from near zero to the same train error, convolutional arithmetic circuits "
     "realize functions of lower rank for written digits than for random labels or random images.",

@@ -22,6 +22,7 @@ from factorflow.experiments import (
     _arora2019_velocities,
     _arora2019b_balanced_start,
     _arora2019b_certificate,
+    _circuits_digits,
     _depth_dial,
     _fewest_entries,
     _greedy_phase_retrieval,
@@ -34,6 +35,7 @@ from factorflow.experiments import (
     _li2021_trajectory,
     _optimizers,
     _razin2020_blow_up,
+    _razin2020_circuits,
     _razin2020_descent,
     _razin2020_larger,
     _razin2020_perturbed,
@@ -75,6 +77,8 @@ CLAIMS: tuple[Claim, ...] = (
     _li2021_trajectory.CLAIM,
     _greedy_phase_retrieval.CLAIM,
     _greedy_robust_pca.CLAIM,
+    _razin2020_circuits.CLAIM,
+    _circuits_digits.CLAIM,
 )
 
 

@@ -45,8 +45,11 @@ class AbstractTensorFactorization(AbstractFactorization):
         """``(d_1, ..., d_N)``."""
 
     @abc.abstractmethod
-    def component_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
-        """Norms of the (local) components, a vector for each place where components are summed."""
+    def vector_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
+        """Norms of the vectors of every (local) component: ``(K, R)`` for each place of a sum.
+
+        At a place where `R` components are summed, each is a product of `K` vectors.
+        """
 
     @abc.abstractmethod
     def balanced(self, factors: Sequence[Any]) -> tuple[np.ndarray, ...]:
@@ -55,6 +58,15 @@ class AbstractTensorFactorization(AbstractFactorization):
     @abc.abstractmethod
     def n_terms(self, shape: Shape) -> int:
         """Number of products that an entry of the tensor sums."""
+
+    def component_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
+        """Norms of the (local) components, ``(R,)`` for each place where components are summed."""
+        return tuple(jnp.prod(norms, axis=0) for norms in self.vector_norms(factors))
+
+    def unbalancedness(self, factors: Sequence[Any]) -> jax.Array:
+        """Largest difference of squared norms of vectors of one component; flow conserves each."""
+        spreads = [jnp.max(jnp.ptp(norms**2, axis=0)) for norms in self.vector_norms(factors)]
+        return jnp.max(jnp.stack(spreads))
 
     def tensor(self, factors: Sequence[jax.Array]) -> jax.Array:
         left, right = self.halves(factors)

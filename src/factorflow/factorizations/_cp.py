@@ -78,9 +78,8 @@ class CP(AbstractTensorFactorization):
         cut = self.n_left(self.sizes(factors))
         return reduce(product, features[:cut]), reduce(product, features[cut:])
 
-    def component_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
-        norms = [jnp.linalg.norm(factor, axis=0) for factor in factors]
-        return (reduce(jnp.multiply, norms),)
+    def vector_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
+        return (jnp.stack([jnp.linalg.norm(factor, axis=0) for factor in factors]),)
 
     def balanced(self, factors: Sequence[Any]) -> tuple[np.ndarray, ...]:
         norms = np.stack([np.linalg.norm(factor, axis=0) for factor in factors])

@@ -109,9 +109,9 @@ class HierarchicalTucker(AbstractTensorFactorization):
         right = reduce(product, [values[child] for child in children[cut:]])
         return left * factors[root].T, right
 
-    def component_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
+    def vector_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
         nodes = self.nodes(self._order(len(factors)))
-        return tuple(jnp.prod(jnp.stack(_vector_norms(jnp, factors, *node)), 0) for node in nodes)
+        return tuple(jnp.stack(_vector_norms(jnp, factors, *node)) for node in nodes)
 
     def balanced(self, factors: Sequence[Any]) -> tuple[np.ndarray, ...]:
         own = [np.array(factor, np.float64) for factor in factors]

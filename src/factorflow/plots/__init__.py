@@ -19,7 +19,7 @@ from factorflow.plots._path import plot_path
 from factorflow.plots._recovery import plot_recovery
 from factorflow.plots._relation import plot_relation
 from factorflow.plots._schatten import plot_schatten
-from factorflow.plots._singular_values import plot_singular_values
+from factorflow.plots._singular_values import plot_component_norms, plot_singular_values
 from factorflow.plots._spectrum import plot_spectrum
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "plot_agreement",
     "plot_alignment",
     "plot_blow_up",
+    "plot_component_norms",
     "plot_duality_gap",
     "plot_effective_rank",
     "plot_errors",

@@ -42,14 +42,36 @@ def plot_singular_values(
     if k < 1:
         raise InputError(f"k must be 1 or more singular values; got {k!r}.")
     found = variable(trajectory, "singular_values", ("component",))
+    return _draw_largest(found, trajectory, ax, k, x, log, ("Singular value", r"\sigma"))
+
+
+def plot_component_norms(
+    trajectory: xr.Dataset,
+    ax: Axes | None = None,
+    k: int = 10,
+    x: Along = "time",
+    log: bool = False,
+) -> Axes:
+    """The ``k`` largest norms of the components of a tensor, each named at its end.
+
+    Parameters and errors as for :func:`plot_singular_values`, of ``component_norms``.
+    """
+    if k < 1:
+        raise InputError(f"k must be 1 or more components; got {k!r}.")
+    found = variable(trajectory, "component_norms", ("component",))
+    return _draw_largest(found, trajectory, ax, k, x, log, ("Norm of a component", "c"))
+
+
+def _draw_largest(found, trajectory, ax, k: int, x: Along, log: bool, words) -> Axes:
+    name, symbol = words
     values = found.values[:, :k]
     ax = calm(new_axes(ax))
     times = along(trajectory, ax, x)
     lines = [
-        draw(ax, times, values[:, i], color=color, label=rf"$\sigma_{{{i + 1}}}$")
+        draw(ax, times, values[:, i], color=color, label=f"${symbol}_{{{i + 1}}}$")
         for i, color in enumerate(ordered_colors(values.shape[1]))
     ]
-    ax.set_ylabel(label("Singular value", found))
+    ax.set_ylabel(label(name, found))
     if log:
         ax.set_yscale("log", nonpositive="mask")
     _name_ends(ax, lines)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from factorflow.plots import (
     color_range,
+    plot_component_norms,
     plot_effective_rank,
     plot_errors,
     plot_matrix,
@@ -28,8 +29,9 @@ def completion_figures(
 ) -> list[tuple[str, Figure]]:
     """Captions and figures of a completion run, for :func:`write_report` or ``figure.savefig``.
 
-    The images come first, if any are given, then the singular values, the errors and the
-    effective rank over time, each where the trajectory has it.
+    The images come first, if any are given, then the singular values (of a tensor the norms
+    of its components), the errors and the effective rank over time, each where the trajectory
+    has it.
 
     Parameters
     ----------
@@ -68,6 +70,12 @@ _COURSES: tuple[tuple[Callable[..., Axes], tuple[str, ...], str], ...] = (
         ("singular_values",),
         "Largest singular values of the completed matrix on the way. Those that leave zero "
         "make up its rank.",
+    ),
+    (
+        plot_component_norms,
+        ("component_norms",),
+        "Norms of the largest components of the completed tensor on the way. Those that leave zero "
+        "make it up.",
     ),
     (
         plot_errors,

@@ -1,13 +1,15 @@
 """Singular values of matricizations of a tensor that is never formed."""
 
 from collections.abc import Iterable, Sequence
-from functools import reduce
+from functools import cached_property, reduce
+from itertools import accumulate
 from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from factorflow._blas import one_blas_thread
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
 from factorflow.factorizations import (
@@ -18,6 +20,8 @@ from factorflow.factorizations import (
 )
 
 Modes = tuple[int, ...]
+
+_SMALL = 200  # columns up to which threads of BLAS cost more than they save
 
 
 def matricization_singular_values(
@@ -63,11 +67,12 @@ def matricization_singular_values(
     if components do not cancel.
 
     For CP derived, for trees after Grasedyck 2010, "Hierarchical singular value decomposition of
-    tensors", section 4.
+    tensors".
     """
-    cores = _checked(factorization, factors)
-    left, right = _halves(factorization, cores, _checked_modes(modes, factorization.sizes(cores)))
-    return _values(left, right)
+    given = _checked(factorization, factors)
+    chosen = _checked_modes(modes, len(factorization.sizes(given)))
+    with one_blas_thread(_is_small(given)):
+        return _values(*_parts(factorization, given).halves(chosen))
 
 
 def matricization_spectra(
@@ -83,9 +88,10 @@ def matricization_spectra(
     InputError
         As there.
     """
-    cores = _checked(factorization, factors)
-    cuts = _cuts(factorization, len(factorization.sizes(cores)))
-    return {cut: _values(*_halves(factorization, cores, cut)) for cut in cuts}
+    given = _checked(factorization, factors)
+    with one_blas_thread(_is_small(given)):
+        parts = _parts(factorization, given)
+        return {cut: _values(*parts.halves(cut)) for cut in parts.cuts}
 
 
 def matricization_ranks(
@@ -111,7 +117,7 @@ def matricization_ranks(
 
 def _values(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Singular values of ``left @ right.T``, whose columns may have any lengths."""
-    lengths = [np.linalg.norm(each, axis=0) for each in (left, right)]
+    lengths = _lengths(left), _lengths(right)
     used = (lengths[0] > 0) & (lengths[1] > 0)
     n_values = min(len(left), len(right), len(used))
     if not used.any():
@@ -120,6 +126,12 @@ def _values(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     logs = np.log(lengths[0][used]) + np.log(lengths[1][used])
     values = _graded(left, logs, right)[:n_values]
     return np.pad(values, (0, n_values - len(values)))
+
+
+def _lengths(matrix: np.ndarray) -> np.ndarray:
+    """Norms of columns, of whatever size."""
+    largest = np.abs(matrix).max(axis=0)
+    return largest * np.linalg.norm(matrix / np.where(largest > 0, largest, 1), axis=0)
 
 
 def _graded(left: np.ndarray, logs: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -131,37 +143,54 @@ def _graded(left: np.ndarray, logs: np.ndarray, right: np.ndarray) -> np.ndarray
         return np.exp(np.asarray(graded_svd(left, logs, right)[1]))
 
 
-def _halves(factorization: Any, cores: Sequence[np.ndarray], modes: Modes):
-    """Matrices ``(., R)`` with the singular values of the unfolding in their product."""
-    if isinstance(factorization, CP):
-        others = [n for n in range(len(cores)) if n not in modes]
-        return _joined([cores[n] for n in modes]), _joined([cores[n] for n in others])
-    return _Tree(factorization, cores).halves(modes)
+class _Components:
+    """The factors of a CP tensor, to be joined on either side of a cut."""
 
+    def __init__(self, factors: Sequence[np.ndarray]):
+        self.cores = [_triangle(factor) for factor in factors]
 
-def _cuts(factorization: Any, order: int) -> list[Modes]:
-    if isinstance(factorization, CP):
-        return [tuple(range(k)) for k in range(1, order)]
-    below = _modes_below(factorization, order)[:-1]
-    cuts: list[Modes] = []
-    for modes in below:
-        if modes not in cuts and _others(modes, order) not in cuts and len(modes) < order:
-            cuts.append(modes)
-    return cuts
+    @property
+    def cuts(self) -> list[Modes]:
+        return [tuple(range(k)) for k in range(1, len(self.cores))]
+
+    def halves(self, modes: Modes) -> tuple[np.ndarray, np.ndarray]:
+        """Matrices ``(., R)`` with the singular values of the unfolding in their product."""
+        k, order = len(modes), len(self.cores)
+        if modes == tuple(range(k)):
+            return self._prefixes[k - 1], self._suffixes[order - k - 1]
+        others = _others(modes, order)
+        return _joined([self.cores[n] for n in modes]), _joined([self.cores[n] for n in others])
+
+    @cached_property
+    def _prefixes(self) -> list[np.ndarray]:
+        return list(accumulate(self.cores, _join))
+
+    @cached_property
+    def _suffixes(self) -> list[np.ndarray]:
+        return list(accumulate(self.cores[::-1], _join))
 
 
 class _Tree:
-    """A hierarchical tensor with every node's columns in an orthonormal basis."""
+    """A hierarchical tensor whose every node has its columns in an orthonormal basis."""
 
     def __init__(self, factorization: HierarchicalTucker, factors: Sequence[Any]):
         self.order = len(factorization.sizes(factors))
         self.nodes = dict(factorization.nodes(self.order))
-        self.modes = _modes_below(factorization, self.order)
+        self.modes: list[Modes] = [(n,) for n in range(self.order)]
         self.factors = factors
         self.above = {child: node for node, below in self.nodes.items() for child in below}
         self.inside = [_triangle(leaf) for leaf in factors[: self.order]]
         for node, children in self.nodes.items():
+            self.modes.append(tuple(mode for child in children for mode in self.modes[child]))
             self.inside.append(_triangle(self._product(children) @ factors[node]))
+
+    @property
+    def cuts(self) -> list[Modes]:
+        cuts: list[Modes] = []
+        for modes in self.modes[:-1]:
+            if modes not in cuts and _others(modes, self.order) not in cuts:
+                cuts.append(modes)
+        return cuts
 
     def halves(self, modes: Modes) -> tuple[np.ndarray, np.ndarray]:
         for wanted in (set(modes), set(_others(modes, self.order))):
@@ -190,29 +219,21 @@ class _Tree:
         return _joined([self.inside[child] for child in children])
 
 
-def _modes_below(factorization: HierarchicalTucker, order: int) -> list[Modes]:
-    """The modes of every node, leaves first, the root last."""
-    modes: list[Modes] = [(n,) for n in range(order)]
-    for _, children in factorization.nodes(order):
-        modes.append(tuple(mode for child in children for mode in modes[child]))
-    return modes
-
-
 def _others(modes: Modes, order: int) -> Modes:
     return tuple(n for n in range(order) if n not in modes)
 
 
 def _joined(cores: Sequence[np.ndarray]) -> np.ndarray:
-    """The triangle of a product of columns, each with each (Khatri-Rao)."""
-    return reduce(lambda a, b: _triangle(_each_with_each(a, b)), cores[1:], _triangle(cores[0]))
+    return reduce(_join, cores)
 
 
-def _each_with_each(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a[:, None, :] * b[None, :, :]).reshape(-1, a.shape[1])
+def _join(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The triangle of the products of every row with every row (Khatri-Rao)."""
+    return _triangle((a[:, None, :] * b[None, :, :]).reshape(-1, a.shape[1]))
 
 
 def _triangle(matrix: np.ndarray) -> np.ndarray:
-    """What is left of a matrix without the orthonormal basis of its columns."""
+    """A matrix of the same inner products of columns, with no more rows than columns."""
     return np.asarray(np.linalg.qr(matrix, mode="r")) if len(matrix) > 1 else matrix
 
 
@@ -229,8 +250,15 @@ def _checked(factorization: Any, factors: Sequence[ArrayLike]) -> list[Any]:
     return given
 
 
-def _checked_modes(modes: Iterable[int], sizes: Sequence[int]) -> Modes:
-    order = len(sizes)
+def _parts(factorization: Any, factors: Sequence[Any]) -> _Components | _Tree:
+    return _Components(factors) if isinstance(factorization, CP) else _Tree(factorization, factors)
+
+
+def _is_small(factors: Sequence[np.ndarray]) -> bool:
+    return max(factor.shape[1] for factor in factors) <= _SMALL
+
+
+def _checked_modes(modes: Iterable[int], order: int) -> Modes:
     chosen = tuple(sorted({index(mode) for mode in modes}))
     if not chosen or len(chosen) == order or not 0 <= chosen[0] <= chosen[-1] < order:
         raise InputError(

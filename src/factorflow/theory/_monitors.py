@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow.factorizations import AbstractTensorFactorization
 from factorflow.problems import Completion
 from factorflow.theory._determinant import (
     QuasiNorm,
@@ -150,9 +151,10 @@ def norm_monitor(problem: Completion, norm: QuasiNorm | float, tolerance: float 
 
 
 def unbalancedness_monitor(bound: float) -> Monitor:
-    """``max_j ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F`` is at most this.
+    """The unbalancedness, :func:`trajectories.unbalancedness`, is at most this.
 
-    For factorizations whose factors are the layers of a product, as :class:`DeepLinear`.
+    For factorizations whose factors are the layers of a product, as :class:`DeepLinear`, and of
+    tensors, as :class:`CP`.
 
     Parameters
     ----------
@@ -273,7 +275,8 @@ class _Balance(eqx.Module):
     bound: float
 
     def __call__(self, snapshot: Snapshot) -> jax.Array:
-        _check_layers(snapshot.factors)
+        if not isinstance(snapshot.factorization, AbstractTensorFactorization):
+            _check_layers(snapshot.factors)
         return self.bound - unbalancedness().function(snapshot)
 
 

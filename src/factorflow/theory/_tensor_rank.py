@@ -93,8 +93,8 @@ def estimate_tensor_rank(
     tolerance
         Mean squared error over all entries that counts as fitted.
     relative
-        Whether the tolerance is a share of the tensor's mean square. Absolute, it says more of a
-        tensor of small entries: at Frobenius norm 1, 1e-6 is a relative error of 0.02 with 8x8x8
+        Whether the tolerance is a share of the tensor's mean square. An absolute one asks less of
+        a tensor of small entries: at Frobenius norm 1, 1e-6 is a relative error of 0.02 with 8x8x8
         entries and of 0.06 with 8x8x8x8.
     max_rank
         The most components to try; by default the product of all dimensions but the largest,

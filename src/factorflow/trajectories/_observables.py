@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from factorflow._errors import InputError
-from factorflow.factorizations import DeepLinear
+from factorflow.factorizations import AbstractTensorFactorization, DeepLinear
 from factorflow.trajectories._snapshot import Snapshot
 from factorflow.trajectories._spectrum import effective_rank_of, schatten_norm_of
 
@@ -138,9 +138,13 @@ def matrix() -> Observable:
 def unbalancedness() -> Observable:
     """``max_j ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F``; gradient flow conserves each difference.
 
-    Source: Arora, Cohen, Golowich and Hu 2019 (arXiv:1810.02281). Zero at depth 1.
+    Of a tensor factorization the largest difference of the squared norms of two vectors of one
+    (local) component. Zero at depth 1.
+
+    Sources: Arora, Cohen, Golowich and Hu 2019 (arXiv:1810.02281); Razin, Maman and Cohen 2021
+    (arXiv:2102.09972).
     """
-    text = "largest Frobenius norm of W_{j+1}^T W_{j+1} - W_j W_j^T"
+    text = "largest Frobenius norm of W_{j+1}^T W_{j+1} - W_j W_j^T, or of a tensor's components"
     return Observable("unbalancedness", _unbalancedness, description=text)
 
 
@@ -197,6 +201,8 @@ def _determinant_sign(snapshot: Snapshot) -> Array:
 
 
 def _unbalancedness(snapshot: Snapshot) -> Array:
+    if isinstance(snapshot.factorization, AbstractTensorFactorization):
+        return snapshot.factorization.unbalancedness(snapshot.factors)
     sizes = [jnp.linalg.norm(gap) for gap in balance_gaps(snapshot.factors)]
     return jnp.max(jnp.stack(sizes)) if sizes else jnp.zeros(())
 
