@@ -12,6 +12,7 @@ from factorflow._errors import FactorflowWarning, FlowError, InputError
 
 if TYPE_CHECKING:
     from factorflow import (
+        circuits,
         convex,
         datasets,
         experiments,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from factorflow.problems import (
         Completion,
         FunctionProblem,
+        MultilinearRegression,
         OneBitCompletion,
         Regression,
         RobustCompletion,
@@ -107,6 +109,7 @@ _HOME = {
     "problems": (
         "Completion",
         "FunctionProblem",
+        "MultilinearRegression",
         "OneBitCompletion",
         "Regression",
         "RobustCompletion",
@@ -125,6 +128,7 @@ _HOME = {
     ),
 }
 _FOLDERS = (
+    "circuits",
     "convex",
     "datasets",
     "experiments",
@@ -162,6 +166,7 @@ __all__ = [
     "InputError",
     "LogSVD",
     "Monitor",
+    "MultilinearRegression",
     "NuclearNormCompletion",
     "Observable",
     "OneBitCompletion",
@@ -180,6 +185,7 @@ __all__ = [
     "Stop",
     "Symmetric",
     "TensorCompletion",
+    "circuits",
     "convex",
     "datasets",
     "experiments",

@@ -113,7 +113,6 @@ def test_what_is_refused(solution, act, said):
 
 def test_components_are_of_tensors():
     problem = Completion.sample(TRUTH[0], 5, seed=0)
-    from factorflow import DeepLinear
 
     with pytest.raises(InputError, match="which has singular values"):
         solve(problem, DeepLinear(2), record=Record([component_effective_rank()]))

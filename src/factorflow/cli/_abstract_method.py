@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from factorflow.problems import Completion
 
 MatrixBiases = Literal["none", "global", "rows+columns"]
-Biases = MatrixBiases | Literal["axes"]
+Biases = Literal["none", "global", "rows+columns", "axes"]
 
 VALIDATION_FRACTION = 0.1
 """Share of the fitted entries that a method holds out for its own choices."""

@@ -28,13 +28,16 @@ from factorflow.trajectories import Observable, Record, effective_rank_of, train
 
 SHALLOW, DEEP = "shallow circuit", "deep circuit"
 WRITTEN, LABELS, IMAGES = "written digits", "random labels", "random images"
+_CIRCUITS = (SHALLOW, DEEP)
 _CONTROLS = {WRITTEN: None, LABELS: "labels", IMAGES: "images"}
-_SCALE, _FULL_SCALES = 1e-4, (1e-3, 1e-4, 1e-5)
+_LARGER, _SCALE, _SMALLER = 1e-3, 1e-4, 1e-5
 _FEW, _MANY = 4, 16  # places: the order of the tensor
 _COMPONENTS, _WIDTH = 64, 16
 _N_TRAIN = 160
 _TRAIN_ERROR, _LIMIT = 0.1, 100_000
 _LEVELS = np.geomspace(0.9, _TRAIN_ERROR, 9)
+
+Cell = tuple[str, int, float]
 
 
 @dataclass(frozen=True)
@@ -155,13 +158,12 @@ def _number(name: Any) -> int:
     return int(name.removeprefix("factor_"))
 
 
-def _cells(full: bool) -> list[tuple[str, int, float]]:
+def _cells(full: bool) -> list[Cell]:
     """Circuit, places and scale of the start; the first two are in every size."""
-    few = [(circuit, _FEW, _SCALE) for circuit in (SHALLOW, DEEP)]
+    few = [(circuit, _FEW, _SCALE) for circuit in _CIRCUITS]
     if not full:
         return few
-    scales = [scale for scale in _FULL_SCALES if scale != _SCALE]
-    more = [(circuit, _FEW, scale) for scale in scales for circuit in (SHALLOW, DEEP)]
+    more = [(circuit, _FEW, scale) for scale in (_LARGER, _SMALLER) for circuit in _CIRCUITS]
     return [*few, *more, (DEEP, _MANY, _SCALE)]
 
 
@@ -186,10 +188,9 @@ _QUANTITIES = (*_WORDS, "train_error")
 def _judge(results: Results) -> Finding:
     measured, checks, rows = [], [], []
     cells = list(dict.fromkeys((c.circuit, c.places, c.scale) for c in results))
-    for cell in cells:
-        circuit, places, scale = cell
+    tables = {cell: _table(results, cell) for cell in cells}
+    for (circuit, places, scale), table in tables.items():
         here = f"{circuit}, {places} places, start {scale:g}"
-        table = _table(results, cell)
         for data in _CONTROLS:
             one = table.sel(data=data)
             measured += [
@@ -198,7 +199,10 @@ def _judge(results: Results) -> Finding:
             ]
             medians = [float(one[name].median()) for name in _QUANTITIES]
             rows.append((f"{here}, {data}", *medians))
-        checks += _checks(here, table, essential=cell in _cells(full=False))
+        if scale < _LARGER:
+            essential = (circuit, places, scale) in _cells(full=False)
+            checks += _checks(here, table, essential)
+    checks += _scale_checks(tables)
     return Finding(
         measured=tuple(measured),
         checks=tuple(checks),
@@ -211,7 +215,7 @@ def _judge(results: Results) -> Finding:
     )  # fmt: skip
 
 
-def _table(results: Results, cell: tuple[str, int, float]) -> xr.Dataset:
+def _table(results: Results, cell: Cell) -> xr.Dataset:
     circuit, places, scale = cell
     runs = of_kind(results, DigitsCase, circuit=circuit, places=places, scale=scale)
     return tabulate(runs, _QUANTITIES, data=lambda c: c.data, instance=lambda c: c.instance)
@@ -228,13 +232,33 @@ def _checks(here: str, table: xr.Dataset, essential: bool) -> Iterable[Check]:
             yield Check(text, of_digits, "<", of_control, essential and name == "rank")
         lower = table["rank"].sel(data=WRITTEN) < table["rank"].sel(data=control)
         text = f"{here}: share of pairs whose mean over the cuts is below that with {control}"
-        yield Check(text, float(lower.mean()), ">=", 1, essential=False)
+        yield Check(text, float(lower.mean()), ">=", 0.9, essential=False)
     told = medians["accuracy"]
     yield Check(f"{here}: held-out images of {WRITTEN} told right", float(told.sel(data=WRITTEN)),
                 ">=", 0.9, essential)  # fmt: skip
     for control in (LABELS, IMAGES):
         text = f"{here}: held-out images of {control} told right as by chance"
         yield Check(text, float(told.sel(data=control)), "within", (0.35, 0.65), essential)
+
+
+def _scale_checks(tables: dict[Cell, xr.Dataset]) -> Iterable[Check]:
+    """That it is the small start: how often the rank of a control is that of written digits."""
+    for circuit in _CIRCUITS:
+        ends = [tables.get((circuit, _FEW, scale)) for scale in (_SMALLER, _LARGER)]
+        if any(table is None for table in ends):
+            continue
+        for control in (LABELS, IMAGES):
+            ratios = [_ratio(table, control) for table in ends if table is not None]
+            text = (
+                f"{circuit}: effective rank of {control}, relative to that of {WRITTEN}, from the "
+                f"start {_SMALLER:g} above that from {_LARGER:g}"
+            )
+            yield Check(text, ratios[0], ">", ratios[1], essential=False)
+
+
+def _ratio(table: xr.Dataset, control: str) -> float:
+    medians = table["rank"].median("instance")
+    return float(medians.sel(data=control) / medians.sel(data=WRITTEN))
 
 
 def _figure(results: Results) -> Figure:
@@ -290,6 +314,8 @@ _NOTES = (
     "effective rank depends on that choice of vectors, the rank does not. The cuts are those of "
     "the first modes by the last ones for the shallow circuit, and those of the tree for the deep "
     "one; no tensor is formed.",
+    f"At full size also from the start {_SMALLER:g}, with {_MANY} places, and, to compare with, "
+    f"from the start {_LARGER:g}, which is not near zero enough for the claim.",
 )
 
 CLAIM = Claim(

@@ -238,11 +238,11 @@ class AlternatingCase(TensorCase):
     revision: ClassVar[int] = 1
     most_components: int = 8
     starts: int = 3
-    sweeps: int = 1000
+    sweeps: int = 500
 
     @property
     def group(self):
-        return *self.alike, self.rank, self.n_observed
+        return *self.alike, self.most_components
 
     @classmethod
     def run_many(cls, cases, finished, progress):

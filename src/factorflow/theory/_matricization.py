@@ -55,16 +55,16 @@ def matricization_singular_values(
 
     Notes
     -----
-    The matrix is ``P diag(c) Q^T`` with unit columns, where `P` and `Q` are products over the
-    modes on either side (of a hierarchical tensor over nodes, from the leaves to the cut and from
-    the root to the cut). Orthonormal columns leave singular values as they are, so every product
-    is replaced by the triangle of its QR factorization, at most ``R x R``, before it goes into the
-    next one: memory ``O(d R^2)``, and no Gram matrix, which would lose all values below 1e-8 of
-    the largest. Where `P` and `Q` have at least `R` rows, the last step is a Jacobi method to which
-    the range of `c` is no matter (:func:`graded_svd`): the relative error of every value is about
-    1e-15 times the condition numbers of `P` and `Q`, as long as the products of a hierarchical
-    tensor do not cancel in its nodes. Else the error is about 1e-15 times the largest value,
-    if components do not cancel.
+    The matrix is ``P diag(c) Q^T`` with unit columns, where `P` and `Q` are products over the modes
+    on either side (of a hierarchical tensor over nodes, from the leaves to the cut and from the
+    root to the cut). Orthonormal columns leave singular values as they are, so every product is
+    replaced by the triangle of its QR factorization, at most ``R x R``, before it goes into the
+    next one: memory ``O(d R^2)``, and ``O(R^3)`` of a tree. A Gram matrix would lose values below
+    1e-8 of the largest. Where `P` and `Q` have at least `R` rows, the last step is a Jacobi method
+    to which the range of `c` is no matter (:func:`graded_svd`): the relative error of every value
+    is about 1e-15 times the condition numbers of `P` and `Q`, as long as the products of a
+    hierarchical tensor do not cancel in its nodes. Else the error is about 1e-15 times the largest
+    value, if components do not cancel.
 
     For CP derived, for trees after Grasedyck 2010, "Hierarchical singular value decomposition of
     tensors".
