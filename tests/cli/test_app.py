@@ -1,5 +1,6 @@
 """The script as a whole: help, version, what is imported, and how failures look."""
 
+import re
 import subprocess
 import sys
 import time
@@ -35,11 +36,15 @@ def test_help_of_complete_tells_the_defaults():
 
 def test_help_of_complete_tells_which_option_belongs_to_which_method():
     text = factorflow("complete", "--help").output
-    of_all, of_deep = text.split("Fitting by --method deep")
-    of_deep, _ = of_deep.split("Writing")
-    assert all(name in of_deep for name in ("--depth", "--scale", "--widths", "--stop"))
-    assert all(name in of_all for name in ("--method", "--biases", "--test-fraction", "--seed"))
-    assert "soft-impute" in of_all
+    parts = re.split(r"─ (Reading|Writing|Fitting[\w\s-]*?) ─", text)
+    panels = dict(zip(parts[1::2], parts[2::2], strict=True))
+    for panel, names in {
+        "Fitting": ("--method", "--biases", "--test-fraction", "--seed", "soft-impute"),
+        "Fitting by --method deep": ("--depth", "--widths"),
+        "Fitting by --method deep or tensor": ("--scale", "--stop"),
+        "Fitting by --method tensor": ("--factorization", "--components"),
+    }.items():
+        assert all(name in panels[panel] for name in names)
 
 
 def test_version():

@@ -92,8 +92,8 @@ def test_many_runs_and_a_descent_come_to_the_same_entries():
     many = solve_many(PROBLEM, CP(6), init=START, seeds=range(3), stop=stop, record=RECORD)
     alone = flow_of(CP(6), seed=1, stop=stop)
     np.testing.assert_allclose(many[1].tensor, alone.tensor, atol=1e-5)
-    descent = flow_of(CP(6), dynamics=GradientDescent(transformation=group_rmsprop(1e-2)), stop=stop)
-    assert descent.successful
+    descent = GradientDescent(transformation=group_rmsprop(1e-2))
+    assert flow_of(CP(6), dynamics=descent, stop=stop).successful
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from factorflow._errors import InputError
-from factorflow.plots import plot_singular_values
+from factorflow.plots import plot_component_norms, plot_singular_values
 
 
 def names(ax):
@@ -63,3 +63,15 @@ def test_other_lines_of_the_axes_have_no_name(trajectory, ax):
     ax.plot([0, 9], [3, 3])
     plot_singular_values(trajectory, ax, k=1)
     assert names(ax) == [r"$\sigma_{1}$"]
+
+
+def test_norms_of_components_are_drawn_alike(trajectory, ax):
+    of_tensor = trajectory.rename(singular_values="component_norms")
+    plot_component_norms(of_tensor, ax, k=3)
+    assert len(ax.get_lines()) == 3
+    assert ax.get_ylabel() == "Norm of a component (stars)"
+    assert "$c_{1}$" in " ".join(names(ax))
+    with pytest.raises(InputError, match="k must be 1 or more components"):
+        plot_component_norms(of_tensor, ax, k=0)
+    with pytest.raises(InputError, match="component_norms"):
+        plot_component_norms(trajectory, ax)

@@ -288,7 +288,11 @@ def _masked_fit(filled: np.ndarray, cells: tuple, components: int, sweeps: int, 
     mask[cells] = 1
     settings: Any = {"n_iter_max": sweeps, "tol": 1e-10, "init": "random", "random_state": seed}
     with one_blas_thread(), tensorly.backend_context("numpy", local_threadsafe=True):
-        return np.asarray(cp_to_tensor(parafac(filled * mask, components, mask=mask, **settings)))
+        try:
+            found = parafac(filled * mask, components, mask=mask, **settings)
+        except np.linalg.LinAlgError:  # components that coincide: no fit from this start
+            return np.full_like(filled, np.inf)
+        return np.asarray(cp_to_tensor(found))
 
 
 def _described(case: StartedCase, solution: Solution) -> dict[str, Any]:

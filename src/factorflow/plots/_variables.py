@@ -18,6 +18,7 @@ _ALONG = {
 _TWO_DECADES = 100.0
 _RECORDED_BY = {
     "singular_values": "trajectories.singular_values()",
+    "component_norms": "trajectories.component_norms()",
     "effective_rank": "trajectories.effective_rank()",
     "train_error": "trajectories.train_error()",
     "reconstruction_error": "trajectories.reconstruction_error(problem)",
