@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,3 +43,4 @@ def test_blocks_run(page, given, tmp_path, monkeypatch):
     with mpl.rc_context({"backend": "agg"}):
         for block in blocks(page):
             exec(compile(block, page, "exec"), given)
+        plt.close("all")

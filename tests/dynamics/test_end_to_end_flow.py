@@ -33,7 +33,7 @@ from factorflow.initializers import balanced_factors
 from factorflow.theory import end_to_end_velocity
 from factorflow.trajectories import gradient_norm, train_loss
 
-DEPTHS = [2, 3, 4]
+DEPTHS = [2, 3]
 N_RECORDS = 20
 TIGHT = {"solver": diffrax.Dopri8(), "rtol": 1e-10}
 
@@ -140,7 +140,7 @@ def test_so_it_is_where_the_rank_is_deficient(depth):
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.asarray(preconditioner_eigenvalues(np.append(values, 0), values, depth))
     core = left.T @ gradient_by_hand(PROBLEM, [STARTS["rank 2"]])[0] @ right.T
-    stop = Stop(train_error=None, n_gradients=None, time=1e-9)
+    stop = Stop(train_error=1e6)  # a run that ends where it starts is soon compiled
     found = solve(
         PROBLEM, DeepLinear(1), EndToEndFlow(depth), init=StartAt(STARTS["rank 2"]), stop=stop,
         record=Record([gradient_norm()]),
@@ -187,7 +187,7 @@ def velocity_of(loss, depth):
 @pytest.mark.parametrize("network", [DeepLinear(1), LogSVD()])
 def test_a_velocity_costs_the_same_at_every_depth(network):
     operations, decompositions = cost_of_a_velocity(network, 3)
-    for depth in (8, 100, np.inf):
+    for depth in (100, np.inf):
         more = cost_of_a_velocity(network, depth)
         assert more[0] <= 1.1 * operations
         assert more[1] == decompositions

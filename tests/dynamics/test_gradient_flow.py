@@ -203,7 +203,8 @@ def test_depth_completes_what_depth_1_leaves_as_it_started():
     assert not len(problem.empty_rows)
     assert not len(problem.empty_columns)
     hidden = ~problem.observed
-    shallow, deep = (solve(problem, DeepLinear(depth)) for depth in (1, 3))
+    rkc = FLOWS["RKC"][0]
+    shallow, deep = (solve(problem, DeepLinear(depth), rkc, record=RECORD) for depth in (1, 3))
     assert shallow.status is deep.status is Status.TRAIN_ERROR
     assert np.abs(shallow.matrix[hidden]).max() < 0.01
     np.testing.assert_allclose(deep.matrix[hidden], problem.truth[hidden], atol=0.02)
@@ -254,7 +255,8 @@ def test_n_gradients_is_the_number_of_gradients(dynamics):
 def test_the_limit_on_gradients_ends_a_run_within_a_step():
     limit = 60
     stop = Stop(train_error=None, n_gradients=limit)
-    solution = solve(PROBLEM, DeepLinear(2), FLOWS["RKC"][0], init=Gaussian(0.3), stop=stop)
+    rkc = FLOWS["RKC"][0]
+    solution = solve(PROBLEM, DeepLinear(2), rkc, init=Gaussian(0.3), stop=stop, record=RECORD)
     assert solution.status is Status.GRADIENT_LIMIT
     assert not solution.successful
     assert limit <= solution.n_gradients < limit + 30

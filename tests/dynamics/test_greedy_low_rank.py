@@ -37,9 +37,9 @@ GREEDY = GreedyLowRank(max_rank=4)
 
 
 @cache
-def learn(phase=None, factorization=None):
+def learn(phase=None):
     dynamics = GREEDY if phase is None else GreedyLowRank(phase, stationarity=1e-7)
-    return solve(FULL, factorization or Symmetric(4), dynamics, record=RECORD)
+    return solve(FULL, Symmetric(4), dynamics, record=RECORD)
 
 
 def test_with_all_entries_it_learns_eigenpairs_largest_first():
@@ -71,9 +71,13 @@ def test_the_duality_gap_bounds_the_distance_from_the_optimum():
 
 
 def test_without_symmetry_it_learns_singular_pairs():
-    solution = learn(None, DeepLinear(2, [3]))
-    assert solution.status is Status.RANK_LIMIT
-    u, s, vt = np.linalg.svd(TARGET)
+    # The width is beyond the matrix, which does no harm.
+    target = np.random.default_rng(2).normal(size=(3, 3))
+    problem = Completion.from_array(target)
+    solution = solve(problem, DeepLinear(2, [4]), GREEDY, record=RECORD)
+    assert solution.status is Status.CERTIFIED
+    assert [point.rank for point in solution.path.points] == [0, 1, 2, 3]
+    u, s, vt = np.linalg.svd(target)
     for k, W in enumerate(solution.path.matrices):
         np.testing.assert_allclose(W, u[:, :k] * s[:k] @ vt[:k], atol=1e-7)
 
@@ -131,14 +135,25 @@ def test_the_rank_has_a_limit():
     np.testing.assert_allclose(solution.matrix, 5 * np.outer(Q[:, 0], Q[:, 0]), atol=1e-7)
 
 
+PATIENT = GreedyLowRank(patience=10)
+
+
+def test_a_width_beyond_the_matrix_does_no_harm():
+    small = Completion.from_array(np.diag([2.0, 1.0]))
+    solution = solve(small, Symmetric(3), PATIENT, record=Record([]))
+    assert solution.status is Status.CERTIFIED
+    assert solution.path.last.rank == 2
+    np.testing.assert_allclose(solution.matrix, small.to_array(), atol=1e-7)
+
+
 def test_a_phase_that_runs_off_is_cut_short_and_said():
     # The larger its corner, the nearer a semidefinite [[*, 1], [1, 0]] comes to its entries.
     cells = Completion.from_array([[np.nan, 1.0], [1.0, 0.0]])
-    solution = solve(cells, Symmetric(1), GreedyLowRank(patience=10), record=Record([]))
+    solution = solve(cells, Symmetric(3), PATIENT, record=Record([]))
     first = solution.path.points[1]
     assert first.end is PhaseEnd.RAN_OFF
     assert "rank 1 ran off to infinity" in solution.path.sentence
-    assert 1 < solution.matrix[0, 0] < 100
+    assert 1 < solution.path.matrices[1][0, 0] < 100
 
 
 def test_it_recovers_a_matrix_from_few_entries_that_it_visits_alone():
@@ -149,6 +164,11 @@ def test_it_recovers_a_matrix_from_few_entries_that_it_visits_alone():
     assert np.linalg.norm(solution.matrix - truth) < 1e-6 * 11
     # Every product of the search for a direction is a gradient.
     assert solution.path.points[0].n_gradients > 20
+    # A width of one is a limit on the rank.
+    richer = Completion.sample(datasets.low_rank((12, 10), 2, seed=0), 50, seed=0)
+    limited = solve(richer, factorization, GreedyLowRank(), route="entries", record=record)
+    assert limited.status is Status.RANK_LIMIT
+    assert [point.rank for point in limited.path.points] == [0, 1]
 
 
 def test_it_stops_records_and_resumes_like_any_run():
@@ -168,14 +188,6 @@ def test_a_run_that_has_ended_stays_where_it_is_when_resumed():
     assert len(again.path.points) == len(learn().path.points)
     np.testing.assert_array_equal(again.matrix, learn().matrix)
     assert learn().path.last.n_together == 0
-
-
-@pytest.mark.parametrize("factorization", [Symmetric(2), DeepLinear(2, [2])], ids=str)
-def test_a_width_beyond_the_matrix_does_no_harm(factorization):
-    small = Completion.from_array([[2.0]])
-    solution = solve(small, factorization, GreedyLowRank(), record=Record([]))
-    assert solution.status is Status.CERTIFIED
-    np.testing.assert_allclose(solution.matrix, small.to_array(), atol=1e-7)
 
 
 @pytest.mark.parametrize(

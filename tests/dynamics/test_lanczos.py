@@ -1,5 +1,6 @@
 """Eigenpairs from products alone, against dense decompositions."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,9 @@ from factorflow._x64 import double_precision
 from factorflow.dynamics._escape import curvature_along, directions_of_escape
 from factorflow.dynamics._lanczos import largest_eigenpair
 
+# Compiled as a whole: operation by operation takes longer.
+_escape = eqx.filter_jit(directions_of_escape)
+_bend = eqx.filter_jit(curvature_along)
 _find = jax.jit(lambda K, known: largest_eigenpair(lambda x: K @ x, len(K), known))
 
 
@@ -54,8 +58,8 @@ def test_directions_of_escape_are_the_top_of_the_spectrum(factorization, route):
     with double_precision():
         factors = tuple(rng.normal(size=size) for size in factorization.shapes((7, 7)))
         loss = PROBLEM.loss(factorization, route)
-        found = directions_of_escape(loss, factors, 2, 1e-7)
-        bend = float(curvature_along(loss, factors, found))
+        found = _escape(loss, factors, 2, 1e-7)
+        bend = float(_bend(loss, factors, found))
         found = jax.device_get(found)
         W = np.array(factorization.matrix(factors))
     G = gradient(PROBLEM, W)
@@ -76,7 +80,7 @@ def test_all_that_tie_leave_together():
     full = Completion.from_array(target)
     with double_precision():
         loss = full.loss(Symmetric(4))
-        found = jax.device_get(directions_of_escape(loss, (np.zeros((4, 4)),), 4, 1e-7))
+        found = jax.device_get(_escape(loss, (np.zeros((4, 4)),), 4, 1e-7))
     assert found.count == 3
     span = np.array(found.columns[0])[:, :3]
     np.testing.assert_allclose(span @ span.T, np.diag([1.0, 1.0, 1.0, 0.0]), atol=1e-6)
@@ -88,6 +92,6 @@ def test_measurements_of_any_kind_have_directions():
     problem = Sensing.rank_one(truth, 12, seed=0)
     with double_precision():
         factors = (np.zeros((1, 5)), np.zeros((5, 1)))
-        found = directions_of_escape(problem.loss(DeepLinear(2, [1])), factors, 1, 1e-7)
+        found = _escape(problem.loss(DeepLinear(2, [1])), factors, 1, 1e-7)
     G = problem.operator.adjoint(problem.values) / 12
     np.testing.assert_allclose(found.value, np.linalg.norm(G, 2), rtol=1e-7)

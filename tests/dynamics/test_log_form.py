@@ -200,14 +200,20 @@ def test_vectors_stay_orthonormal_and_values_descend():
 RANK_2 = Stop(train_error=None, n_gradients=None, time=60.0)
 
 
-def test_a_rank_is_kept_and_a_batch_is_a_loop():
+def test_a_rank_is_kept_a_step_compiled_once_and_a_batch_is_a_loop(caplog):
     rng = np.random.default_rng(3)
     starts = [StartAt(0.3 * rng.normal(size=(N, 2)) @ rng.normal(size=(2, N))) for _ in range(3)]
     record = Record([])
     parts = GENERAL, LogSVD(2), FLOW
     batch = solve_many(*parts, init=starts, stop=RANK_2, record=record, how="batch", seeds=(0,))
-    for init, found in zip(starts, batch, strict=True):
-        single = solve(*parts, init=init, stop=RANK_2, record=record)
+    with jax.log_compiles():
+        alone = [solve(*parts, init=init, stop=RANK_2, record=record) for init in starts]
+        further = Stop(train_error=None, n_gradients=None, time=70.0)
+        solve(*parts, stop=further, record=record, resume=alone[0])
+    # A state of weak type, after a stretch or where a run resumes, would compile it all again.
+    compiled = [line for line in caplog.messages if "Finished XLA compilation" in line]
+    assert sum("_advance_one" in line for line in compiled) == 1
+    for single, found in zip(alone, batch, strict=True):
         assert found.factors[1].shape == (2,)
         assert np.linalg.matrix_rank(found.matrix) == 2
         np.testing.assert_allclose(found.matrix, single.matrix, rtol=1e-9, atol=1e-12)
@@ -223,12 +229,3 @@ def test_entries_are_those_of_the_matrix():
         )
         found = np.asarray(point.entries(rows, columns))
     np.testing.assert_allclose(found, long_run().matrix[rows, columns], rtol=1e-14)
-
-
-def test_a_step_is_compiled_once(caplog):
-    # A state of weak type after the first stretch would compile all of it a second time.
-    with jax.log_compiles():
-        stop = Stop(train_error=None, n_gradients=None, time=1.0)
-        solve(GENERAL, LogSVD(), EndToEndFlow(2), stop=stop, record=Record([]))
-    compiled = [line for line in caplog.messages if "Finished XLA compilation" in line]
-    assert sum("_advance_one" in line for line in compiled) == 1

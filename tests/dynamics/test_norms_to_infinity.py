@@ -22,7 +22,7 @@ from factorflow.dynamics import Rosenbrock
 from factorflow.trajectories import determinant_sign, effective_rank, singular_values, train_loss
 
 PROBLEM = Completion.from_triples([0, 1, 1], [1, 0, 1], [1.0, 1.0, 0.0], (2, 2))
-SCALES = {2: 1e-6, 3: 1e-6, 4: 1e-4, math.inf: 1e-2}
+SCALES = {2: 1e-6, 3: 1e-6, math.inf: 1e-2}
 LEAST = 1e-8  # of the sum of half the squared residuals, three times the library's mean
 
 
@@ -77,7 +77,7 @@ def test_from_a_positive_determinant_the_exact_bounds_hold_at_every_record(depth
     assert np.all(spectrum[:, 1] <= 3 * math.sqrt(2) * np.sqrt(loss))
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("depth", [2, 3])
 def test_from_a_negative_determinant_the_entry_comes_to_rest(depth):
     trajectory = flowed(depth, -1)
     grown, losses = np.abs(trajectory["entry"].values), reach(trajectory) ** 2 / 2

@@ -45,6 +45,10 @@ def linear(t, y, matrix):
     return matrix @ y
 
 
+def diagonal(t, y, rates):
+    return rates * y
+
+
 @eqx.filter_jit
 def _integrate(field, solver, y0, t1, args, rtol, dt0, settings):
     return diffrax.diffeqsolve(
@@ -117,7 +121,7 @@ def test_a_step_on_a_linear_problem_is_the_stability_polynomial(stiffness):
     # A long power iteration, so that the estimate of the radius is exact.
     solver = RKC(first_power_iterations=200, safety=1.05)
     y1, _, _, state, _ = one_step(
-        solver, lambda t, y, rates: rates * y, jnp.ones(12), jnp.asarray(1.0), jnp.asarray(rates)
+        solver, diagonal, jnp.ones(12), jnp.asarray(1.0), jnp.asarray(rates)
     )
     s = int(state.n_stages)
     np.testing.assert_allclose(y1, stability_polynomial(s, rates), rtol=1e-10, atol=1e-12)
@@ -159,9 +163,8 @@ def test_other_solvers_and_rkc_meet_within_tolerance():
         return np.stack(found.ys), np.stack(dense)
 
     ours = solution(1e-6, RKC())
-    for reference in (diffrax.Tsit5(), diffrax.Dopri8()):
-        for found, exact in zip(ours, solution(1e-10, reference), strict=True):
-            np.testing.assert_allclose(found, exact, atol=3e-4)
+    for found, exact in zip(ours, solution(1e-10, diffrax.Tsit5()), strict=True):
+        np.testing.assert_allclose(found, exact, atol=3e-4)
     np.testing.assert_allclose(
         ours[0], pendulum_reference(np.append(times, 10.0))[:, :-1], atol=3e-4
     )

@@ -89,7 +89,7 @@ class Member:
         return clone(self.model).set_params(**parameters)
 
 
-_DESCENT = GradientDescent(1.0)
+_DESCENT = GradientDescent(3.0)
 
 MEMBERS = [
     Member("interpolate", DeepMatrixCompletion(stop="interpolate"), 1e-6, permuted=_start_permuted),

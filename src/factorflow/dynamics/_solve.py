@@ -250,7 +250,7 @@ def _earlier_reports(resume: Solution | None) -> tuple[MonitorReport, ...]:
 
 
 def _with_status(state: State, code) -> State:
-    return eqx.tree_at(lambda s: s.status, state, jnp.asarray(code))
+    return eqx.tree_at(lambda s: s.status, state, jnp.asarray(code, state.status.dtype))
 
 
 def _best_of(solution: Solution, best: Best) -> Solution:
