@@ -76,11 +76,12 @@ def _cases(size: Size) -> list[StartedCase]:
 
 
 def _cells_of(results: Results) -> list[Cell]:
-    seen: dict[tuple, int] = {}
+    seen: dict[Cell, int] = {}
     for case in of_kind(results, TensorRecipeCase):
         about = (case.order, case.rank, case.n_observed, case.scale, case.train_error, case.most)
-        seen[about] = seen.get(about, 0) + 1
-    return [Cell(*about, n) for about, n in seen.items()]
+        cell = Cell(*about, instances=0)
+        seen[cell] = seen.get(cell, 0) + 1
+    return [cell._replace(instances=n) for cell, n in seen.items()]
 
 
 class Counts(NamedTuple):
@@ -210,6 +211,7 @@ _CAPTION = "Gradients to a mean squared train error by flow and recipe, one line
 def _figure(found: dict[Cell, Counts]) -> Figure:
     kinds = sorted({(cell.order, cell.train_error) for cell in found}, key=lambda k: (k[0], -k[1]))
     figure, axes = panels(len(kinds), width=4.0)
+    numbers = np.concatenate([np.concatenate([f.flow, f.recipe]) for f in found.values()])
     for (order, train_error), ax in zip(kinds, axes, strict=True):
         own = [
             f for cell, f in found.items() if (cell.order, cell.train_error) == (order, train_error)
@@ -222,7 +224,7 @@ def _figure(found: dict[Cell, Counts]) -> Figure:
             name="n_gradients",
         )
         plot_pairs(counts, "n_gradients", ax)
-        ax.set_yscale("log")
+        ax.set(yscale="log", ylim=(numbers.min() / 1.5, 2 * numbers.max()))
         ax.set_title(f"Order {order}, to {train_error:g}", fontsize="medium")
     return figure
 

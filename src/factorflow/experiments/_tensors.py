@@ -180,15 +180,14 @@ def _by_recipe(case: TensorRecipeCase) -> tuple[Solution, int | None, float]:
     seconds = solution.seconds
     if solution.status.name != "TRAIN_ERROR":
         return solution, None, seconds
-    first, passed = solution.n_gradients, 0
-    while case.patience and passed < _CHECKS and solution.n_gradients < case.most:
-        # One gradient belongs to the start.
-        step = (ceil((solution.n_gradients - 1) / _CHECKED_EVERY) + (passed > 0)) * _CHECKED_EVERY
-        stop = Stop(train_error=None, n_gradients=step + 1)
-        if step + 1 > solution.n_gradients:
-            solution = solve_one(*parts, stop=stop, resume=solution, **common)
-            seconds += solution.seconds
+    first: Any = solution.n_gradients
+    passed, step = 0, ceil((first - 1) / _CHECKED_EVERY) * _CHECKED_EVERY
+    while case.patience and passed < _CHECKS and step < case.most:
+        stop = Stop(train_error=None, n_gradients=step + 1)  # one belongs to the start
+        solution = solve_one(*parts, stop=stop, resume=solution, **common)
+        seconds += solution.seconds
         passed = passed + 1 if solution.train_error <= case.train_error else 0
+        step += _CHECKED_EVERY
     return solution, first, seconds
 
 
@@ -280,14 +279,14 @@ def _by_alternating(case: AlternatingCase) -> dict[str, Any]:
 
 
 def _masked_fit(filled: np.ndarray, cells: tuple, components: int, sweeps: int, seed: int):
-    import tensorly
+    from tensorly.backend import BackendManager
     from tensorly.cp_tensor import cp_to_tensor
     from tensorly.decomposition import parafac
 
     mask = np.zeros_like(filled)
     mask[cells] = 1
     settings: Any = {"n_iter_max": sweeps, "tol": 1e-10, "init": "random", "random_state": seed}
-    with one_blas_thread(), tensorly.backend_context("numpy", local_threadsafe=True):
+    with one_blas_thread(), BackendManager.backend_context("numpy", local_threadsafe=True):
         try:
             found = parafac(filled * mask, components, mask=mask, **settings)
         except np.linalg.LinAlgError:  # components that coincide: no fit from this start

@@ -1,0 +1,88 @@
+"""The runs behind the claims of tensor completion."""
+
+import numpy as np
+import pytest
+
+from factorflow.experiments._tensors import (
+    AlternatingCase,
+    TensorFlowCase,
+    TensorRecipeCase,
+    ZerosCase,
+)
+from factorflow.theory import estimate_tensor_rank
+
+SMALL = {"n_observed": 48, "size": 4, "instance": 1}
+STARTED = {**SMALL, "scale": 1e-2, "train_error": 1e-8}
+
+
+def run(*cases):
+    found = {}
+    cases[0].run_many(cases, lambda case, result, seconds=None: found.update({case: result}), None)
+    return [found[case] for case in cases]
+
+
+def test_flow_completes_an_8x8x8_tensor_of_rank_1_alone_and_among_others():
+    cases = [TensorFlowCase(200, i, scale=1e-3, train_error=1e-10) for i in (0, 1)]
+    together, (alone,) = run(*cases), run(cases[1])
+    for result in together:
+        assert result["status"] == "TRAIN_ERROR"
+        assert result["rank"] == result["least_rank"] == 1
+        assert result["relative_error"] < 1e-3
+        assert result["largest_components"][0] == pytest.approx(1, rel=1e-3)
+    assert together[1]["relative_error"] == pytest.approx(alone["relative_error"], rel=1e-6)
+    problem = cases[0].problem
+    filled = np.zeros(problem.shape)
+    filled[tuple(problem.indices)] = problem.values
+    assert np.linalg.norm(filled - problem.truth) > 0.5
+    assert estimate_tensor_rank(filled, max_rank=1).lower_bound > 5
+
+
+def test_recipe_stops_as_published():
+    short = TensorRecipeCase(**(STARTED | {"train_error": 1e-6}))
+    (first,), (own) = run(short), run(TensorRecipeCase(**(vars_of(short) | {"patience": True})))[0]
+    assert first["n_gradients"] == first["n_gradients_to_train_error"]
+    assert own["n_gradients_to_train_error"] == first["n_gradients"]
+    # Steps are one fewer than gradients; the last of three checks is 200 steps after the first.
+    steps = own["n_gradients"] - 1
+    assert steps % 100 == 0
+    assert steps - 200 == 100 * int(np.ceil((first["n_gradients"] - 1) / 100))
+    assert own["train_error"] <= 1e-6
+
+
+def test_recipe_that_does_not_come_there_says_so():
+    (result,) = run(TensorRecipeCase(**STARTED, most=20))
+    assert result["status"] == "GRADIENT_LIMIT"
+    assert result["n_gradients_to_train_error"] is None
+
+
+def vars_of(case):
+    names = ("n_observed", "instance", "size", "scale", "train_error")
+    return {name: getattr(case, name) for name in names}
+
+
+def test_zeros_keep_what_is_seen():
+    case = ZerosCase(**SMALL)
+    (result,) = run(case)
+    problem = case.problem
+    missing = 1 - np.sum(np.square(problem.values))
+    assert result["relative_error"] == pytest.approx(np.sqrt(missing), rel=1e-10)
+    filled = np.zeros(problem.shape)
+    filled[tuple(problem.indices)] = problem.values
+    assert result["least_rank"] == estimate_tensor_rank(filled, restarts=1).lower_bound
+    assert result["rank"] >= result["least_rank"] > 1
+
+
+def test_alternating_least_squares_finds_the_rank_on_held_out_entries():
+    (result,) = run(AlternatingCase(**SMALL, rank=2, most_components=3, starts=2, sweeps=400))
+    assert result["rank"] == 2
+    assert result["relative_error"] < 1e-4
+    assert result["held_out_error"] < 1e-8
+
+
+def test_all_methods_complete_one_problem_and_one_start():
+    cases = TensorFlowCase(**STARTED), TensorRecipeCase(**STARTED), ZerosCase(**SMALL)
+    assert len({case.problem.content_hash for case in cases}) == 1
+    factors = [case.start(case.factorization, (4, 4, 4), case.instance) for case in cases[:2]]
+    for one, other in zip(*factors, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.std(factors[0][0]) == pytest.approx(1e-2, rel=0.3)

@@ -1,0 +1,172 @@
+"""Claims of tensor completion: the verdict follows errors, ranks and gradients."""
+
+import numpy as np
+import pytest
+
+from factorflow.experiments import Results, verdict
+from factorflow.experiments import _razin2020_tensor_recipe as recipes
+from factorflow.experiments import _razin2020_tensors as tensors
+from factorflow.experiments import _razin2021_scale as scales
+from factorflow.experiments._tensors import (
+    AlternatingCase,
+    TensorFlowCase,
+    TensorRecipeCase,
+    ZerosCase,
+)
+
+# ------------------------------------------------------------------------------- Figure 2
+
+
+def invented(case):
+    zeros = isinstance(case, ZerosCase)
+    rank = 20 if zeros else case.rank
+    error = {0.01: 1e-3, 0.001: 1e-5}.get(getattr(case, "scale", None), 0.5 if zeros else 1e-9)
+    return {
+        "relative_error": error,
+        "rank": rank,
+        "least_rank": 7.5 if zeros else case.rank,
+        "train_error": 1e-12,
+        "n_gradients": 500,
+        "status": "TRAIN_ERROR",
+        "largest_components": np.array([1.0, 0.0]),
+    }
+
+
+def judged(claim, change=lambda case, result: result, seeds=2):
+    cases = claim.cases(claim.size(seeds=seeds))
+    return claim.judge(Results([(case, change(case, invented(case))) for case in cases]))
+
+
+@pytest.mark.parametrize("claim", [tensors.ORDER_3, tensors.ORDER_4], ids=lambda c: c.id)
+def test_figure_2(claim):
+    finding = judged(claim)
+    assert verdict(finding.checks) == "reproduced"
+    assert len(finding.figures) == len(finding.tables) == 2
+    assert "in all: none" in finding.notes[-1]
+
+
+def flow(**about):
+    def chosen(case):
+        return isinstance(case, TensorFlowCase) and all(
+            getattr(case, name) == value for name, value in about.items()
+        )
+
+    return chosen
+
+
+def zeros(case):
+    return isinstance(case, ZerosCase)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wrong", "said"),
+    [
+        (flow(rank=3, n_observed=300), {"rank": 5}, "rank 3, from 200"),
+        (flow(scale=1e-3), {"relative_error": 2e-3}, "1e-3 is below that from 1e-2"),
+        (flow(scale=1e-2), {"relative_error": 0.4}, "below a fiftieth"),
+        (zeros, {"rank": 5}, "at least four"),
+        (zeros, {"least_rank": 2}, "certain lower bound"),
+    ],
+)
+def test_a_cell_that_differs_is_told(chosen, wrong, said):
+    def change(case, result):
+        return result | wrong if chosen(case) else result
+
+    told = verdict(judged(tensors.ORDER_3, change).checks)
+    assert told.startswith("not reproduced")
+    assert said in told
+
+
+def test_exceptions_and_large_components_are_named():
+    def change(case, result):
+        if flow(rank=3, n_observed=100, scale=1e-2)(case):
+            return result | {"rank": 7}
+        if flow(rank=1, n_observed=200, scale=1e-3)(case) and case.instance == 1:
+            return result | {"largest_components": np.array([8.0, 1.0])}
+        return result
+
+    finding = judged(tensors.ORDER_3, change)
+    told = verdict(finding.checks)
+    assert told.startswith("differs: rank 3, from 100 entries on: the flow's rank")
+    assert "rank 3, 100 entries, flow, scale 0.01: 7" in finding.notes[-1]
+    assert "rank 1, 200 entries, scale 0.001, instance 1" in finding.notes[2]
+
+
+def test_without_ranks_errors_are_judged_and_the_reason_told(monkeypatch):
+    monkeypatch.setattr(tensors, "TENSORLY", False)
+
+    def change(case, result):
+        return result | {"rank": np.nan, "least_rank": np.nan}
+
+    finding = judged(tensors.ORDER_3, change)
+    assert verdict(finding.checks) == "reproduced"
+    assert "TensorLy is not installed" in finding.notes[-1]
+    assert not any("rank of zeros" in check.text for check in finding.checks)
+
+
+# ------------------------------------------------------------------------------- gradients
+
+
+def judged_recipe(factor):
+    def result(case):
+        limited = isinstance(case, TensorRecipeCase) and case.order == 4 and case.scale == 1e-3
+        first = None if limited else 300
+        own = {"n_gradients": 300 / factor(case), "relative_error": 5e-6 * (case.scale / 1e-3) ** 2}
+        if isinstance(case, TensorRecipeCase):
+            own |= {"n_gradients": case.most if limited else 500}
+            own["n_gradients_to_train_error"] = first
+        return own | {"train_error": 1e-9, "status": "TRAIN_ERROR"}
+
+    cases = recipes.CLAIM.cases(recipes.CLAIM.size(seeds=2))
+    return recipes.CLAIM.judge(Results([(case, result(case)) for case in cases]))
+
+
+def test_counts_of_gradients_decide():
+    assert verdict(judged_recipe(lambda case: 12.0).checks) == "reproduced"
+    some = judged_recipe(lambda case: 3.0)
+    assert verdict(some.checks).startswith("differs")
+    assert "at least ten times fewer in every cell" in verdict(some.checks)
+    assert "fewer gradients in every cell" in verdict(judged_recipe(lambda case: 0.5).checks)
+
+
+def test_a_recipe_that_does_not_come_there_counts_with_its_limit():
+    (table,) = judged_recipe(lambda case: 3.0).tables
+    (row,) = (row for row in table.rows if "order 4" in row[0] and "scale 0.001" in row[0])
+    assert row[1:5] == ("100", "at least 4000", "at least 40", "0 of 2")
+
+
+# ------------------------------------------------------------------------------- scales
+
+
+def judged_scale(errors, full=False):
+    def result(case):
+        own = {"train_error": 1e-12, "n_gradients": 900, "status": "TRAIN_ERROR"}
+        if isinstance(case, AlternatingCase):
+            return own | {"relative_error": 1e-8, "rank": 5}
+        return own | {
+            "relative_error": errors[case.scale],
+            "largest_components": np.array([0.6, 0.5]),
+        }
+
+    cases = scales.CLAIM.cases(scales.CLAIM.size(seeds=2, full=full))
+    return scales.CLAIM.judge(Results([(case, result(case)) for case in cases]))
+
+
+def test_error_falls_with_the_scale():
+    published = {0.05: 8e-2, 0.01: 3e-2, 0.005: 7e-6}
+    assert verdict(judged_scale(published).checks) == "reproduced"
+    assert verdict(judged_scale(published, full=True).checks) == "reproduced"
+    other = {0.05: 1e-2, 0.01: 1e-3, 0.005: 1e-4}
+    assert verdict(judged_scale(other).checks) == "reproduced"
+    assert verdict(judged_scale(other, full=True).checks).startswith("differs: the published")
+    flat = {0.05: 1e-2, 0.01: 9e-3, 0.005: 8e-3}
+    assert verdict(judged_scale(flat).checks).startswith("not reproduced")
+
+
+@pytest.mark.parametrize(
+    "claim", [tensors.ORDER_3, tensors.ORDER_4, recipes.CLAIM, scales.CLAIM], ids=lambda c: c.id
+)
+def test_cases_of_both_sizes(claim):
+    quick, full = (claim.cases(claim.size(full=full)) for full in (False, True))
+    assert set(quick) <= set(full)
+    assert len(set(full)) == len(full)
