@@ -126,6 +126,22 @@ def test_gradients_by_weights_are_those_by_factors(factorization):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12 * np.abs(other).max())
 
 
+@pytest.mark.parametrize("factorization", FACTORIZATIONS[:2], ids=str)
+def test_a_circuit_is_built_under_grad_and_jit(factorization):
+    factors = factors_of(factorization)
+    inputs = [np.random.default_rng(5).standard_normal((5, size)) for size in SIZES]
+    with double_precision():
+        of_circuit, of_factors = (
+            jax.jit(jax.grad(lambda f, own=own: jnp.sum(own(f) ** 2)))(factors)
+            for own in (
+                lambda f: circuit_of(factorization, f)(inputs),
+                lambda f: factorization.evaluate(f, inputs),
+            )
+        )
+    for one, other in zip(of_circuit, of_factors, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12 * np.abs(other).max())
+
+
 def test_examples_are_the_leading_axes():
     """None, one or two; as a sequence or, where lengths agree, as one array; and by vmap."""
     circuit = DeepCircuit.from_factors(factors_of(HierarchicalTucker(2), (3, 3, 3)))
@@ -220,5 +236,6 @@ def test_widths_that_no_factorization_names():
     first = [ONES((2, 3)), ONES((2, 3)), ONES((3, 3)), ONES((3, 3))]
     circuit = DeepCircuit([first, [ONES((4, 2)), ONES((4, 3))], [ONES((1, 4))]])
     assert float(circuit(np.ones((4, 3)))) == 4 * (2 * 9) * (3 * 9)
+    np.testing.assert_allclose(circuit.tensor(), np.full((3, 3, 3, 3), 4 * 2 * 3), rtol=1e-15)
     with pytest.raises(InputError, match="one width for all nodes"):
         circuit.to_factors()

@@ -96,6 +96,15 @@ def test_many_runs_and_a_descent_come_to_the_same_entries():
     assert flow_of(CP(6), dynamics=descent, stop=stop).successful
 
 
+def test_components_of_a_matrix_have_its_singular_values():
+    matrix = Completion.sample(TRUTH[0], 7, seed=0)
+    found = solve(matrix, CP(3), init=START, stop=Stop(n_gradients=50))
+    values = np.linalg.svd(found.matrix, compute_uv=False)
+    np.testing.assert_allclose(found.singular_values, values, atol=1e-14)
+    with pytest.raises(InputError, match="which has singular values"):
+        solve(matrix, DeepLinear(2), record=Record([component_effective_rank()]))
+
+
 @pytest.mark.parametrize(
     ("act", "said"),
     [
@@ -109,10 +118,3 @@ def test_many_runs_and_a_descent_come_to_the_same_entries():
 def test_what_is_refused(solution, act, said):
     with pytest.raises(InputError, match=said):
         act(solution)
-
-
-def test_components_are_of_tensors():
-    problem = Completion.sample(TRUTH[0], 5, seed=0)
-
-    with pytest.raises(InputError, match="which has singular values"):
-        solve(problem, DeepLinear(2), record=Record([component_effective_rank()]))

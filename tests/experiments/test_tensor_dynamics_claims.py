@@ -68,7 +68,7 @@ def test_gradient_at_zero_is_that_of_the_robust_loss():
     # A component with a zero vector: the derivative by that vector is the contracted slope.
     vectors = np.random.default_rng(0).standard_normal((4, 4, 1))
     loss = problem.loss(CP(1))
-    given = [vectors[0], vectors[1], vectors[2], 0 * vectors[3]]
+    given = (vectors[0], vectors[1], vectors[2], 0 * vectors[3])
     value, moves = loss.value_and_gradient(given)
     assert 2 * float(value) == pytest.approx(error, rel=1e-12)
     expected = np.einsum("ijkl,i,j,k->l", slope, *vectors[:3, :, 0])
@@ -147,9 +147,11 @@ def test_a_completion_is_described():
     case = hierarchical.HierarchicalCase("CP", "CP", 700, 0)
     assert isinstance(case.problem, Completion)
     found = {}
-    hierarchical.HierarchicalCase.run_many(
-        [case], lambda done, result, seconds: found.update({done: result}), None
-    )
+
+    def keep(case, result, seconds=None):
+        found[case] = dict(result)
+
+    hierarchical.HierarchicalCase.run_many([case], keep, None)
     assert found[case]["status"] == "TRAIN_ERROR"
     assert found[case]["relative_error"] < 0.01
     assert 1 < found[case]["effective_rank"] < 2.5

@@ -71,11 +71,10 @@ def test_entries_and_parts_of_the_halves_are_those_of_the_tensor(member):
     rng = np.random.default_rng(1)
     indices = [rng.integers(size, size=7) for size in shape]
     cut = factorization.n_left(shape)
+    found = np.asarray(factorization.entries(factors, indices))
     with double_precision():
         tensor = np.asarray(factorization.tensor(factors))
-        np.testing.assert_allclose(
-            factorization.entries(factors, indices), tensor[tuple(indices)], atol=1e-12
-        )
+        np.testing.assert_allclose(found, tensor[tuple(indices)], atol=1e-12)
         ends = np.stack(indices[:cut], 1), np.stack(indices[cut:], 1)
         left, right = factorization.halves_at(factors, *ends)
         crossed = tensor[(*(i[:, None] for i in indices[:cut]), *(i[None] for i in indices[cut:]))]
@@ -91,7 +90,7 @@ def test_it_is_a_multilinear_function_of_representations(member):
         tensor = np.asarray(factorization.tensor(factors))
     expected = [np.sum(tensor * outer(*vectors)) for vectors in zip(*inputs, strict=True)]
     np.testing.assert_allclose(factorization.evaluate(factors, inputs), expected, rtol=1e-10)
-    with pytest.raises(InputError, match=f"inputs must be {len(shape)}"):
+    with pytest.raises(InputError, match=f"inputs must be {len(shape)} arrays"):
         factorization.evaluate(factors, inputs[1:])
 
 
@@ -108,8 +107,7 @@ def test_balancing_keeps_the_tensor_and_evens_out_the_components(member):
         for norm in norms[1:]:
             np.testing.assert_allclose(norm, norms[0], rtol=1e-10)
     gaps = [np.ptp(np.square(n), axis=0) for n in vector_norms(factorization, factors, len(shape))]
-    with double_precision():
-        found = factorization.unbalancedness(factors), factorization.unbalancedness(even)
+    found = np.array([factorization.unbalancedness(each) for each in (factors, even)])
     np.testing.assert_allclose(found, [max(gap.max() for gap in gaps), 0], atol=1e-10)
 
 
@@ -117,8 +115,7 @@ def test_balancing_keeps_the_tensor_and_evens_out_the_components(member):
 def test_component_norms_are_products_and_a_dead_vector_stays_dead(member):
     factorization, shape, factors = case(member)
     factors[0][:, 0] = 0.0
-    with double_precision():
-        found = factorization.component_norms(factors)
+    found = factorization.component_norms(factors)
     expected = [
         np.prod(norms, axis=0) for norms in vector_norms(factorization, factors, len(shape))
     ]
@@ -172,6 +169,20 @@ def test_a_start_of_a_product_scale_has_that_size(member):
     np.testing.assert_allclose(total, scale**2 * shape[0], rtol=1e-12)
 
 
+def test_tiny_starts_keep_their_norms():
+    factorization, shape = CP(3), (2, 3, 2)
+    even = Balanced(1e-90, "layer")(factorization, shape, 0)
+    start = Gaussian(1e-90, "layer")(factorization, shape, 0)
+    for one, other in zip(even, start, strict=True):
+        assert 0.1 < np.abs(one).max() / np.abs(other).max() < 10
+    (norms,) = factorization.component_norms(even)
+    np.testing.assert_allclose(np.asarray(norms) * 1e270, np.prod(lengths(even, 1e90), axis=0))
+
+
+def lengths(factors, unit):
+    return [np.linalg.norm(unit * factor, axis=0) for factor in factors]
+
+
 def test_starts_have_their_deviation_and_balanced_ones_the_same_tensor():
     factorization, shape = CP(2000), (4, 3, 5)
     fan = factorization.fans(shape)[0]
@@ -200,6 +211,11 @@ def test_by_default_every_tensor_can_be_written(member):
     [
         (lambda: CP(0), "components must be a whole number of 1 or more; got 0"),
         (lambda: CP(2).shapes((3,)), "two modes or more"),
+        (
+            lambda: CP(1).entries([np.ones((2, 1))] * 2, ([0], [2])),
+            r"indices\[1\] must lie in 0..1",
+        ),
+        (lambda: CP(1).entries([np.ones((2, 1))] * 2, ([0],)), "indices must be 2 vectors"),
         (lambda: HierarchicalTucker((2, 0)), "every width must be a whole number of 1 or more"),
         (lambda: HierarchicalTucker(True), "widths must be a whole number"),
         (lambda: HierarchicalTucker(arity=1), "arity must be 2 or more"),

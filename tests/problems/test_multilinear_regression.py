@@ -38,7 +38,7 @@ def test_loss_is_that_of_the_contracted_tensor(factorization):
     predicted = problem.predict(factorization, factors)
     np.testing.assert_allclose(predicted, residuals + targets, rtol=1e-11, atol=1e-12)
     agreed = np.mean(np.sign(predicted) == np.sign(targets))
-    assert problem.sign_agreement(factorization, factors) == agreed
+    assert problem.accuracy(factorization, factors) == agreed
 
 
 @pytest.mark.parametrize("factorization", FACTORIZATIONS, ids=str)
@@ -155,3 +155,18 @@ def test_routes_and_shapes():
         problem.loss(CP(2), "dense")
     with pytest.raises(InputError, match=r"shape \(3, 2, 5\), the problem is of shape \(3, 2, 4\)"):
         problem.loss(CP(2))(factors_of(CP(2), (3, 2, 5)))
+    with pytest.raises(InputError, match=r"shape \(3, 2, 5\), the problem is of shape \(3, 2, 4\)"):
+        problem.predict(CP(2), factors_of(CP(2), (3, 2, 5)))
+
+
+def test_a_factorization_of_matrices_is_refused_at_two_modes():
+    problem, model = MultilinearRegression(X[:2], Y), ff.DeepLinear(2)
+    factors = factors_of(model, SIZES[:2])
+    for call in (
+        lambda: problem.loss(model),
+        lambda: problem.predict(model, factors),
+        lambda: problem.accuracy(model, factors),
+        lambda: ff.solve(problem, model, ff.GradientDescent(0.1)),
+    ):
+        with pytest.raises(InputError, match="a factorization of tensors, such as CP"):
+            call()

@@ -114,6 +114,16 @@ def test_the_route_by_entries_is_for_large_sparse_tensors():
     assert PROBLEM.loss(CP(4)).route == "dense"
 
 
+def test_a_loss_by_entries_has_a_dense_twin_and_wants_sorted_cells():
+    factors = tuple(np.random.default_rng(3).normal(size=(size, 2)) for size in SHAPE)
+    entries = PROBLEM.loss(CP(2), "entries")
+    np.testing.assert_allclose(entries.dense()(factors), entries(factors), rtol=1e-12)
+    order = np.lexsort((PROBLEM.indices[2], PROBLEM.indices[0]))  # by the first, not the second
+    unsorted = tuple(axis[order] for axis in PROBLEM.indices)
+    with pytest.raises(InputError, match="cells must be sorted"):
+        EntriesLoss(CP(2), SHAPE, unsorted, PROBLEM.values[order])
+
+
 def test_a_robust_loss_counts_the_entries_of_a_tensor():
     problem = RobustCompletion(PROBLEM, threshold=0.5)
     factors = tuple(np.ones((size, 1)) for size in SHAPE)
@@ -131,7 +141,7 @@ def test_a_robust_loss_counts_the_entries_of_a_tensor():
         (lambda: PROBLEM.loss(DeepLinear(2)), r"DeepLinear.* writes a matrix"),
         (lambda: Completion.of(np.ones(3)), "two axes"),
         (lambda: Completion.from_tuples(([0], [0], [5]), [1.0], (2, 2, 2)), r"indices\[2\] must"),
-        (lambda: Completion.from_tuples(([0], [0], [1]), [1.0], (2, 2)), "has 2 indices; got 3"),
+        (lambda: Completion.from_tuples(([0], [0], [1]), [1.0], (2, 2)), "2 axes goes with as many columns of indices; got 3"),
         (lambda: Completion.from_tuples([[0], [1]], [1.0, 2.0]), "two or more"),
         (lambda: Completion.from_tuples(([0], [0, 1], [1]), [1.0]), "of one length"),
         (lambda: Completion.of(np.full((2, 2, 2), np.inf)), r"index \(0, 0, 0\) is infinite"),

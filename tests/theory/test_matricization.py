@@ -150,9 +150,20 @@ FACTORS = factors_of(HierarchicalTucker(3))
             lambda: matricization_singular_values(HierarchicalTucker(3), FACTORS, (0, 2)),
             r"does not cut off the modes 0, 2; its nodes have .*\(0, 1, 2, 3\)",
         ),
-        (lambda: matricization_ranks(DeepLinear(2), FACTORS), "CP and HierarchicalTucker"),
-        (lambda: matricization_ranks(CP(2), [np.ones(3)] * 2), "must be a matrix"),
-        (lambda: matricization_ranks(CP(2), [np.full((3, 2), np.inf)] * 2), "must be finite"),
+        (lambda: matricization_ranks(DeepLinear(2), FACTORS), "CP or HierarchicalTucker"),
+        (lambda: matricization_ranks(CP(2), [np.ones(3)] * 2), "must have two dimensions"),
+        (lambda: matricization_ranks(CP(2), [np.full((3, 2), np.inf)] * 2), "not finite"),
+        (
+            lambda: matricization_ranks(CP(2), [np.ones((3, 2)), np.ones((3, 4))]),
+            "a column for each component",
+        ),
+        (
+            lambda: matricization_ranks(HierarchicalTucker(3), [np.ones((2, 5)), *FACTORS[1:]]),
+            "must have a row for each column",
+        ),
+        (lambda: matricization_singular_values(CP(2), factors_of(CP(2)), 0), "whole numbers"),
+        (lambda: matricization_singular_values(CP(2), factors_of(CP(2)), [0.5]), "whole numbers"),
+        (lambda: matricization_ranks(CP(2), factors_of(CP(2)), "a"), "tolerance must be"),
         (lambda: matricization_ranks(CP(2), factors_of(CP(2)), 1.5), "tolerance must be"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factorflow import InputError
+from factorflow.problems import Completion
 from factorflow.theory import estimate_tensor_rank
 
 
@@ -128,6 +129,13 @@ def test_the_lower_bound(seed, exponent):
         assert found.errors[found.rank] <= tolerance
 
 
+@pytest.mark.parametrize("tolerance", [1e-35, 1e-300])
+def test_rounding_proves_nothing(tolerance):
+    """Below what float64 holds no unfolding shows more than the true rank."""
+    found = estimate_tensor_rank(outer_sum((4, 4, 4), 2), tolerance, max_rank=2, restarts=1)
+    assert found.lower_bound == 2
+
+
 def test_no_fit_up_to_the_largest_rank():
     tensor = np.random.default_rng(0).normal(size=(3, 3, 3))
     found = estimate_tensor_rank(tensor, max_rank=3, restarts=2)
@@ -164,6 +172,11 @@ def test_without_tensorly(monkeypatch):
         (lambda t: estimate_tensor_rank(t[0, 0]), "two dimensions or more"),
         (lambda t: estimate_tensor_rank(np.zeros((2, 0, 2))), "and entries"),
         (lambda t: estimate_tensor_rank(t * np.nan), "not finite; complete it first"),
+        (lambda t: estimate_tensor_rank(t + 1j), "real numbers; got complex128 entries"),
+        (lambda t: estimate_tensor_rank(t.astype(str)), "real numbers; got <U"),
+        (lambda t: estimate_tensor_rank([t, t[0]]), "parts have different lengths"),
+        (lambda t: estimate_tensor_rank(Completion.of(t)), "Completion; complete it first"),
+        (lambda t: estimate_tensor_rank(t, relative="yes"), "relative must be True or False"),
         (lambda t: estimate_tensor_rank(t, 0.0), "tolerance must be a positive"),
         (lambda t: estimate_tensor_rank(t, max_rank=0), "max_rank must be a whole number"),
         (lambda t: estimate_tensor_rank(t, restarts=0), "restarts must be a whole number"),

@@ -260,7 +260,7 @@ def test_a_number_of_singular_values_that_cannot_be(k):
 def test_the_determinant_of_a_rectangle_is_refused():
     network = DeepLinear(2)
     snapshot = snapshot_of(network, Gaussian(0.5)(network, (3, 4), 0))
-    with pytest.raises(InputError, match=r"square matrix; this one has shape \(3, 4\)"):
+    with pytest.raises(InputError, match=r"square matrix; this has the shape \(3, 4\)"):
         determinant_sign().function(snapshot)
 
 

@@ -87,7 +87,7 @@ class DeepCircuit(eqx.Module):
             If the places of a layer differ in their number of channels otherwise than those of
             ``HierarchicalTucker(None, arity)`` do: no factorization names such widths.
         """
-        factors = tuple(transposed([w for layer in self.layers for w in layer.weights]))
+        factors = self._factors
         return HierarchicalTucker(self._widths([f.shape for f in factors]), self.arity), factors
 
     def __call__(self, inputs: Any) -> jax.Array:
@@ -117,14 +117,17 @@ class DeepCircuit(eqx.Module):
 
     def tensor(self) -> jax.Array:
         """The values on all one-hot vectors, ``(d_1, ..., d_N)``."""
-        factorization, factors = self.to_factors()
-        with double_precision():
-            return factorization.tensor(factors)
+        with double_precision():  # the formula goes by the factors, whatever their widths
+            return HierarchicalTucker(None, self.arity).tensor(self._factors)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """``(d_1, ..., d_N)``."""
         return self.layers[0].channels_in
+
+    @property
+    def _factors(self) -> tuple[jax.Array, ...]:
+        return tuple(transposed([w for layer in self.layers for w in layer.weights]))
 
     def _widths(self, shapes: list[tuple[int, ...]]) -> tuple[int, ...] | None:
         channels = [set(layer.channels_in) for layer in self.layers[1:]]

@@ -110,7 +110,9 @@ def _separated(inputs: Any) -> Sequence[Any]:
 
 def _checked_weights(given: Any, place: int) -> jax.Array:
     with double_precision():
-        shape, dtype = np.shape(given), getattr(given, "dtype", np.asarray(given).dtype)
+        # What JAX traces has a dtype and is no array of NumPy's.
+        dtype = given.dtype if hasattr(given, "dtype") else np.asarray(given).dtype
+        shape = np.shape(given)
         if len(shape) != 2 or 0 in shape or np.dtype(dtype).kind not in "biuf":
             raise InputError(
                 f"The weights at place {place} must be a matrix of real numbers, (channels out, "

@@ -211,7 +211,7 @@ def _checked(problem: Completion, width: int) -> int:
             f"least_rank needs a Completion; got {type(problem).__name__}. Completion.of(X) makes "
             "one of an array with NaN."
         )
-    return min(_whole("width", width, 1), *problem.shape)
+    return min(_whole("width", width, 1), *problem.matrix_shape)
 
 
 def _largest_rank(problem: Completion, width: int) -> int:

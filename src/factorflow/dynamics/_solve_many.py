@@ -137,6 +137,8 @@ def _chosen(how: How, runs: list[Run], settings: Settings) -> str:
     if how != "auto":
         return how
     shape = runs[0][0].shape
+    if len(shape) > 2:  # in lockstep the runs of tensors wait long for each other
+        return "threads"
     layers = settings.factorization.layer_shapes(shape)
     work = sum(map(prod, layers)) * prod(shape) // min(shape)
     small = work <= _BATCH_BELOW and len(runs) > 1

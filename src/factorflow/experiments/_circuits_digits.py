@@ -90,11 +90,10 @@ class DigitsCase(AbstractCase):
                 progress=progress,
             )
             factors = solution.factors
-            agreement = held_out.sign_agreement(factorization, factors)
             result = {
                 "digits": _pair(case.instance),
                 "train_error": solution.train_error,
-                "accuracy": agreement,
+                "accuracy": held_out.accuracy(factorization, factors),
                 "n_gradients": solution.n_gradients,
                 "status": solution.status.name,
                 "path": _path(factorization, solution.trajectory),

@@ -354,10 +354,11 @@ _NOTE = (
     f"by itself, from a balanced start of the same norm, over {_WAY:.0%} of its way to rest; the "
     "distance is the largest over its points, each compared with the nearest that flow passes in "
     "the same order, at whatever time and before or after whatever else grows. The statement is "
-    "for components that lead: without the enlargement two may grow side by side, and at these "
-    "scales the distance often stays large. It is given from memory of the paper and checked here; no rate was published. In proportion to the "
-    "scale, slope 1, is what the other components are of the tensor; a Gaussian start, whose "
-    "component first has to turn as an unbalanced one, comes nearer more slowly."
+    "given from memory of the paper and checked here; no rate was published. It is for components "
+    "that lead: in trials without the enlargement two could grow side by side, and the distance "
+    "fell more slowly or, at these scales, not at all. In proportion to the scale, slope 1, is "
+    "what the other components are of the tensor; a Gaussian start, whose component first has to "
+    "turn as an unbalanced one, comes nearer more slowly."
 )
 
 CLAIM = Claim(

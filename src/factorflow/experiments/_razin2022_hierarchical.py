@@ -237,8 +237,8 @@ _NOTE = (
     "have 328 numbers, CP ones of 64 components 1,536. A relative error of 4e-4 is what the train "
     "error leaves. Errors have two heaps, of tensors found and of runs that come to rest "
     "elsewhere, more of them hierarchical, so that a median says on which side half of the runs "
-    "lie. With the number of entries both find the tensors of low CP rank; the reverse of the "
-    "statement is checked beside it, as not essential. The comparison is ours: no published number."
+    "lie. The reverse, CP on tensors of low CP rank, is checked beside the statement and not "
+    "essential to it. The comparison is ours: no published number."
 )
 
 CLAIM = Claim(

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
@@ -61,12 +62,14 @@ class AbstractTensorFactorization(AbstractFactorization):
 
     def component_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
         """Norms of the (local) components, ``(R,)`` for each place where components are summed."""
-        return tuple(jnp.prod(norms, axis=0) for norms in self.vector_norms(factors))
+        with double_precision():
+            return tuple(jnp.prod(norms, axis=0) for norms in self.vector_norms(factors))
 
     def unbalancedness(self, factors: Sequence[Any]) -> jax.Array:
         """Largest difference of squared norms of vectors of one component; flow conserves each."""
-        spreads = [jnp.max(jnp.ptp(norms**2, axis=0)) for norms in self.vector_norms(factors)]
-        return jnp.max(jnp.stack(spreads))
+        with double_precision():
+            spreads = [jnp.max(jnp.ptp(norms**2, axis=0)) for norms in self.vector_norms(factors)]
+            return jnp.max(jnp.stack(spreads))
 
     def tensor(self, factors: Sequence[jax.Array]) -> jax.Array:
         left, right = self.halves(factors)
@@ -90,18 +93,36 @@ class AbstractTensorFactorization(AbstractFactorization):
         return left, right.T
 
     def entries(self, factors: Sequence[Any], indices: Sequence[Any]) -> jax.Array:
-        """The entries ``T[i_1, ..., i_N]`` for vectors of indices, without the whole tensor."""
-        features = [leaf[i] for leaf, i in zip(self._leaves(factors), indices, strict=True)]
-        return _inner(*self.combine(factors, features, jnp.multiply))
+        """The entries ``T[i_1, ..., i_N]`` for vectors of indices, without the whole tensor.
+
+        Raises
+        ------
+        InputError
+            If an index lies outside the shape, or there is not one vector for each mode.
+        """
+        _check_indices(indices, self.sizes(factors))
+        with double_precision():
+            features = [leaf[i] for leaf, i in zip(self._leaves(factors), indices, strict=True)]
+            return _inner(*self.combine(factors, features, jnp.multiply))
 
     def evaluate(self, factors: Sequence[Any], inputs: Sequence[Any]) -> jax.Array:
         """``<T, x_1 (x) ... (x) x_N>``, ``(p,)``, for ``inputs[n]`` of shape ``(p, d_n)``.
 
         One-hot vectors give entries; others what a convolutional arithmetic circuit computes.
+
+        Raises
+        ------
+        InputError
+            If there is not one array for each mode, or their shapes are others.
         """
-        leaves = self._leaves(factors)
-        if len(inputs) != len(leaves):
-            raise InputError(f"inputs must be {len(leaves)}, one a mode; got {len(inputs)}.")
+        leaves, sizes = self._leaves(factors), self.sizes(factors)
+        shapes = [np.shape(each) for each in inputs]
+        count = shapes[0][0] if shapes and shapes[0] else 0
+        if shapes != [(count, size) for size in sizes]:
+            raise InputError(
+                f"inputs must be {len(sizes)} arrays, (p, d) with d = {', '.join(map(str, sizes))} "
+                f"in turn; got the shapes {', '.join(map(str, shapes))}."
+            )
         with double_precision():
             features = [x @ leaf for x, leaf in zip(inputs, leaves, strict=True)]
             return _inner(*self.combine(factors, features, jnp.multiply))
@@ -122,6 +143,13 @@ class AbstractTensorFactorization(AbstractFactorization):
         return factors[: len(self.sizes(factors))]
 
 
+def lengths(xp: Any, array: Any, axis: int) -> Any:
+    """Euclidean norms along an axis, of entries however small, by NumPy or JAX."""
+    top = xp.max(xp.abs(array), axis=axis, keepdims=True)
+    scale = xp.where(top > 0, top, 1.0)
+    return xp.squeeze(scale, axis) * xp.linalg.norm(array / scale, axis=axis)
+
+
 def each_with_each(first: jax.Array, second: jax.Array) -> jax.Array:
     """The products of every row with every row: ``(p, R), (q, R) -> (p q, R)``."""
     joined = first[:, None, :] * second[None, :, :]
@@ -140,6 +168,19 @@ def checked_order(shape: Shape, name: str) -> Shape:
     if len(shape) < 2:
         raise InputError(f"{name} needs a tensor of two modes or more; this one has shape {shape}.")
     return tuple(shape)
+
+
+def _check_indices(indices: Sequence[Any], sizes: Shape) -> None:
+    if len(indices) != len(sizes):
+        raise InputError(f"indices must be {len(sizes)} vectors, one a mode; got {len(indices)}.")
+    for n, (each, size) in enumerate(zip(indices, sizes, strict=True)):
+        if isinstance(each, Tracer) or not np.size(each):
+            continue  # inside compiled code nobody can look
+        if np.min(each) < 0 or np.max(each) >= size:
+            raise InputError(
+                f"indices[{n}] must lie in 0..{size - 1}; they run from {np.min(each)} to "
+                f"{np.max(each)}."
+            )
 
 
 def _inner(left: jax.Array, right: jax.Array) -> jax.Array:

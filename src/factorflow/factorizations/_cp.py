@@ -17,6 +17,7 @@ from factorflow.factorizations._abstract_tensor import (
     Product,
     checked_order,
     even_split,
+    lengths,
 )
 from factorflow.factorizations._symmetric import checked_width
 
@@ -79,10 +80,10 @@ class CP(AbstractTensorFactorization):
         return reduce(product, features[:cut]), reduce(product, features[cut:])
 
     def vector_norms(self, factors: Sequence[Any]) -> tuple[jax.Array, ...]:
-        return (jnp.stack([jnp.linalg.norm(factor, axis=0) for factor in factors]),)
+        return (jnp.stack([lengths(jnp, factor, 0) for factor in factors]),)
 
     def balanced(self, factors: Sequence[Any]) -> tuple[np.ndarray, ...]:
-        norms = np.stack([np.linalg.norm(factor, axis=0) for factor in factors])
+        norms = np.stack([lengths(np, factor, 0) for factor in factors])
         whole = (norms > 0).all(axis=0)  # a component with a zero vector is zero
         logs = np.log(np.where(whole, norms, 1))
         scales = np.where(whole, np.exp(logs.mean(axis=0) - logs), 0)

@@ -19,6 +19,7 @@ from factorflow.factorizations._abstract_tensor import (
     Product,
     checked_order,
     even_split,
+    lengths,
 )
 from factorflow.factorizations._symmetric import checked_width
 
@@ -172,8 +173,8 @@ class HierarchicalTucker(AbstractTensorFactorization):
 
 def _vector_norms(xp, factors, node: int, children: tuple[int, ...]) -> list:
     """Norms of the vectors of each local component: ``K`` arrays ``(R,)``, the node's own last."""
-    columns = [xp.linalg.norm(factors[child], axis=0) for child in children]
-    return [*columns, xp.linalg.norm(factors[node], axis=1)]
+    columns = [lengths(xp, factors[child], 0) for child in children]
+    return [*columns, lengths(xp, factors[node], 1)]
 
 
 def _balance(factors: list[np.ndarray], node: int, children: tuple[int, ...]) -> float:

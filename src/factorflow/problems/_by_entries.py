@@ -76,6 +76,8 @@ class EntriesLoss(AbstractLoss):
         if hasattr(factorization, "halves_at"):  # of tensors
             ends, indices = _observed_ends(indices, factorization.n_left(self.shape))
             sizes = (len(ends[0]), len(ends[1]))
+        if np.any(np.diff(indices[0]) < 0):
+            raise InputError("cells must be sorted; make a Completion, which sorts them.")
         with double_precision():
             self.values = jnp.asarray(values, jnp.float64)
             self.index = cell_index((sizes[0], sizes[1]), *indices)
@@ -102,10 +104,13 @@ class EntriesLoss(AbstractLoss):
             return value / count, pull_back((left_gradient / count, right_gradient_t.T / count))[0]
 
     def dense(self) -> DenseLoss:
-        """The same loss of a matrix by the route that forms it."""
+        """The same loss by the route that forms the whole unknown."""
         with double_precision():
             empty = jnp.zeros(self.shape)
-            cells = self.index.rows, self.index.columns
+            cells: tuple[jax.Array, ...] = self.index.rows, self.index.columns
+            if self.ends is not None:
+                halves = zip(self.ends, cells, strict=True)
+                cells = tuple(axis for ends, of in halves for axis in ends[of].T)
             values = empty.at[cells].set(self.values)
             return DenseLoss(
                 self.factorization, values, empty.at[cells].set(1.0), self.values.shape[0]
@@ -163,5 +168,3 @@ def _check_cells(shape, indices, values) -> None:
             raise InputError(
                 f"{name} must lie in 0..{size - 1}; they run from {each.min()} to {each.max()}."
             )
-    if np.any(np.diff(indices[0]) < 0):
-        raise InputError("cells must be sorted by row; make a Completion, which sorts them.")

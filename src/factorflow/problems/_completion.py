@@ -128,7 +128,7 @@ class Completion:
         ----------
         indices
             Indices from 0: an array of shape ``(p, N)``, a row for each cell, or a tuple of `N`
-            vectors of length `p`, as ``np.nonzero`` gives.
+            vectors of length `p`, as ``np.nonzero`` gives (or a list of N arrays).
         values
             Finite numbers, ``(p,)``.
         shape
@@ -136,10 +136,17 @@ class Completion:
         duplicates
             What becomes of a cell that comes more than once: ``"refuse"`` or ``"mean"``.
         """
-        indices, values = checked_tuples(_axes(indices), values)
-        shape = [int(each.max()) + 1 for each in indices] if shape is None else shape
-        shape = checked_shape(shape)
-        return cls(shape, *canonical(indices, values, shape, (None,) * len(shape), duplicates))
+        axes = _axes(indices)
+        sizes = None if shape is None else checked_shape(shape)
+        if sizes is not None and len(axes) != len(sizes):
+            raise InputError(
+                f"A shape of {len(sizes)} axes goes with as many columns of indices; "
+                f"got {len(axes)}."
+            )
+        indices, values = checked_tuples(axes, values)
+        if sizes is None:
+            sizes = checked_shape([int(each.max()) + 1 for each in indices])
+        return cls(sizes, *canonical(indices, values, sizes, (None,) * len(sizes), duplicates))
 
     @classmethod
     def from_triples(
@@ -407,14 +414,17 @@ class Completion:
     def _axis_of_matrix(self, axis: int) -> int:
         if self.order != 2:
             raise InputError(
-                f"Only a matrix has rows and columns; this problem has the shape {self.shape}. "
-                "Of a tensor take indices and labels."
+                "Only a matrix has rows and columns (a tensor has indices and labels); this "
+                f"problem has the shape {self.shape}. CP(), HierarchicalTucker() and "
+                "TensorCompletion are for tensors."
             )
         return axis
 
 
 def _axes(indices: Any) -> tuple[Any, ...]:
     """A vector of indices for each axis, out of a tuple of them or a table."""
+    if isinstance(indices, list) and all(isinstance(each, np.ndarray) for each in indices):
+        indices = tuple(indices)
     axes = indices if isinstance(indices, tuple) else tuple(np.atleast_2d(np.asarray(indices)).T)
     if len(axes) < 2:
         raise InputError(

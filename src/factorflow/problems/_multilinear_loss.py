@@ -28,6 +28,12 @@ class MultilinearLoss(AbstractLoss):
         A matrix ``(p, d_n)`` for each mode.
     targets
         ``(p,)``.
+
+    Raises
+    ------
+    InputError
+        If the factorization is none of tensors; when called, if the factors make a tensor of
+        another shape.
     """
 
     route: ClassVar[str] = "samples"
@@ -36,6 +42,7 @@ class MultilinearLoss(AbstractLoss):
     targets: jax.Array
 
     def __init__(self, factorization: Any, inputs: Sequence[Any], targets: Any):
+        check_evaluates(factorization)
         self.factorization = factorization
         with double_precision():
             self.inputs = tuple(jnp.asarray(each, jnp.float64) for each in inputs)
@@ -43,14 +50,36 @@ class MultilinearLoss(AbstractLoss):
 
     def __call__(self, factors: Factors) -> jax.Array:
         with double_precision():
-            self._check(self.factorization.sizes(factors))
+            check_sizes(self.factorization.sizes(factors), self.inputs)
             residuals = self.factorization.evaluate(factors, self.inputs) - self.targets
             return jnp.mean(residuals**2) / 2
 
-    def _check(self, shape: tuple[int, ...]) -> None:
-        wanted = tuple(each.shape[1] for each in self.inputs)
-        if tuple(shape) != wanted:
-            raise InputError(
-                f"The factors make a tensor of shape {tuple(shape)}, the problem is of shape "
-                f"{wanted}."
-            )
+
+def check_evaluates(factorization: Any) -> None:
+    """Refuse what cannot be evaluated on vectors of each mode.
+
+    Raises
+    ------
+    InputError
+        If it is no factorization of tensors.
+    """
+    if not hasattr(factorization, "evaluate"):
+        raise InputError(
+            "A multilinear model is written by a factorization of tensors, such as CP or "
+            f"HierarchicalTucker, at two modes too; got {factorization!r}."
+        )
+
+
+def check_sizes(sizes: Sequence[int], inputs: Sequence[Any]) -> None:
+    """Refuse factors whose tensor has other sizes than the vectors of the samples.
+
+    Raises
+    ------
+    InputError
+        If it has.
+    """
+    wanted = tuple(each.shape[1] for each in inputs)
+    if tuple(sizes) != wanted:
+        raise InputError(
+            f"The factors make a tensor of shape {tuple(sizes)}, the problem is of shape {wanted}."
+        )

@@ -9,7 +9,7 @@ import numpy as np
 
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
-from factorflow.problems._multilinear_loss import MultilinearLoss
+from factorflow.problems._multilinear_loss import MultilinearLoss, check_evaluates, check_sizes
 from factorflow.problems._operator import digest, real_array
 from factorflow.problems._route import check_route
 from factorflow.problems._sampling import split_positions
@@ -101,12 +101,26 @@ class MultilinearRegression:
         return self._part(train), self._part(held_out)
 
     def predict(self, factorization: Any, factors: Sequence[Any]) -> np.ndarray:
-        """What the factors make of the samples, ``(p,)``."""
+        """What the factors make of the samples, ``(p,)``.
+
+        Raises
+        ------
+        InputError
+            If the factorization is none of tensors, or the factors make one of another shape.
+        """
+        check_evaluates(factorization)
+        check_sizes(factorization.sizes(factors), self.inputs)
         with double_precision():
             return np.asarray(factorization.evaluate(factors, self.inputs))
 
-    def sign_agreement(self, factorization: Any, factors: Sequence[Any]) -> float:
-        """Share of the samples whose target has the sign of its prediction: accuracy of classes."""
+    def accuracy(self, factorization: Any, factors: Sequence[Any]) -> float:
+        """Share of the samples whose target has the sign of its prediction.
+
+        Raises
+        ------
+        InputError
+            As for :meth:`predict`.
+        """
         predicted = self.predict(factorization, factors)
         return float(np.mean(np.sign(predicted) == np.sign(self.targets)))
 
@@ -116,7 +130,8 @@ class MultilinearRegression:
         Raises
         ------
         InputError
-            If `route` is neither ``"auto"`` nor ``"samples"``.
+            If the factorization is none of tensors, or `route` neither ``"auto"`` nor
+            ``"samples"``.
         """
         check_route(route, ("auto", "samples"))
         return MultilinearLoss(factorization, self.inputs, self.targets)

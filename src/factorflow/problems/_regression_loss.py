@@ -62,7 +62,7 @@ class RegressionLoss(AbstractLoss):
             width = right.shape[0]
             if n_samples * width * (d_out + d_in) < (n_samples + width) * d_out * d_in:
                 return (self.inputs @ right.T) @ left.T
-        matrix = self.factorization.matrix(factors)
+        matrix = self.factorization.tensor(factors)
         self._check(matrix.shape)
         return self.inputs @ matrix.T
 

@@ -99,7 +99,7 @@ class FusedLoss(AbstractLoss):
 
 
 def _matrix(loss: SensingLoss | FusedLoss, factors: Factors) -> jax.Array:
-    matrix = loss.factorization.matrix(factors)
+    matrix = loss.factorization.tensor(factors)
     if matrix.shape != loss.shape:
         raise InputError(
             f"The factors make a matrix of shape {matrix.shape}, "

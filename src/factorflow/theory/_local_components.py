@@ -44,7 +44,7 @@ def local_component_norms(
     InputError
         If the factorization is another, or the factors are not its.
     """
-    given = _checked(factorization, factors)
+    given = checked_factors(factorization, factors)
     return tuple(product_norms(node) for node in _by_node(factorization, given))
 
 
@@ -69,7 +69,7 @@ def local_component_unbalancedness(
     -----
     Source: Razin, Maman and Cohen 2022 (arXiv:2201.11729).
     """
-    given = _checked(factorization, factors)
+    given = checked_factors(factorization, factors)
     return max(largest_gap(node) for node in _by_node(factorization, given))
 
 
@@ -97,7 +97,7 @@ def local_component_growth_rates(
     InputError
         If the factorization, factors or gradient are unusable.
     """
-    given = _checked(factorization, factors)
+    given = checked_factors(factorization, factors)
     nodes = _by_node(factorization, given)
     moves = _by_node(factorization, _velocities(factorization, given, gradient))
     rates = []
@@ -146,7 +146,7 @@ def local_component_velocities(
     Source: Razin, Maman and Cohen 2022 (arXiv:2201.11729) for balanced local components; the
     general formula is derived.
     """
-    given = _checked(factorization, factors)
+    given = checked_factors(factorization, factors)
     moves = _velocities(factorization, given, gradient)
     pairs = zip(_by_node(factorization, given), _by_node(factorization, moves), strict=True)
     return tuple(product_norm_velocities(vectors, velocities) for vectors, velocities in pairs)
@@ -177,9 +177,16 @@ def _velocities(
         return [np.asarray(move) for move in moves]
 
 
-def _checked(
+def checked_factors(
     factorization: AbstractTensorFactorization, factors: Sequence[ArrayLike]
 ) -> list[np.ndarray]:
+    """The factors of a CP or hierarchical Tucker factorization, in float64.
+
+    Raises
+    ------
+    InputError
+        If the factorization is another, or the factors are not its or not finite.
+    """
     if isinstance(factorization, CP):
         return checked_components(factors)
     if not isinstance(factorization, HierarchicalTucker):

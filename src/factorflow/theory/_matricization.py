@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property, reduce
 from itertools import accumulate
+from numbers import Real
 from operator import index
 from typing import Any
 
@@ -18,6 +19,7 @@ from factorflow.factorizations import (
     HierarchicalTucker,
     graded_svd,
 )
+from factorflow.theory._local_components import checked_factors
 
 Modes = tuple[int, ...]
 
@@ -69,7 +71,7 @@ def matricization_singular_values(
     For CP derived, for trees after Grasedyck 2010, "Hierarchical singular value decomposition of
     tensors".
     """
-    given = _checked(factorization, factors)
+    given = checked_factors(factorization, factors)
     chosen = _checked_modes(modes, len(factorization.sizes(given)))
     with one_blas_thread(_is_small(given)):
         return _values(*_parts(factorization, given).halves(chosen))
@@ -88,7 +90,7 @@ def matricization_spectra(
     InputError
         As there.
     """
-    given = _checked(factorization, factors)
+    given = checked_factors(factorization, factors)
     with one_blas_thread(_is_small(given)):
         parts = _parts(factorization, given)
         return {cut: _values(*parts.halves(cut)) for cut in parts.cuts}
@@ -109,7 +111,7 @@ def matricization_ranks(
     InputError
         As for :func:`matricization_singular_values`, or if the tolerance is not from 0 to below 1.
     """
-    if not 0 <= tolerance < 1:
+    if isinstance(tolerance, bool) or not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
         raise InputError(f"tolerance must be from 0 to below 1; got {tolerance!r}.")
     spectra = matricization_spectra(factorization, factors)
     return {cut: int(np.sum(values > tolerance * values[0])) for cut, values in spectra.items()}
@@ -237,19 +239,6 @@ def _triangle(matrix: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.qr(matrix, mode="r")) if len(matrix) > 1 else matrix
 
 
-def _checked(factorization: Any, factors: Sequence[ArrayLike]) -> list[Any]:
-    if not isinstance(factorization, CP | HierarchicalTucker):
-        raise InputError(
-            f"Matricizations are computed of CP and HierarchicalTucker; got {factorization!r}."
-        )
-    given = [np.asarray(factor, np.float64) for factor in factors]
-    if any(factor.ndim != 2 for factor in given):
-        raise InputError("Every factor must be a matrix.")
-    if not all(np.isfinite(factor).all() for factor in given):
-        raise InputError("Every factor must be finite.")
-    return given
-
-
 def _parts(factorization: Any, factors: Sequence[Any]) -> _Components | _Tree:
     return _Components(factors) if isinstance(factorization, CP) else _Tree(factorization, factors)
 
@@ -259,7 +248,10 @@ def _is_small(factors: Sequence[np.ndarray]) -> bool:
 
 
 def _checked_modes(modes: Iterable[int], order: int) -> Modes:
-    chosen = tuple(sorted({index(mode) for mode in modes}))
+    try:
+        chosen = tuple(sorted({index(mode) for mode in modes}))
+    except TypeError:
+        raise InputError(f"modes must be a sequence of whole numbers; got {modes!r}.") from None
     if not chosen or len(chosen) == order or not 0 <= chosen[0] <= chosen[-1] < order:
         raise InputError(
             f"modes must be some of 0 to {order - 1} and not all of them; got "

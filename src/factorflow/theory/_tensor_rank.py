@@ -12,6 +12,7 @@ from factorflow._blas import one_blas_thread
 from factorflow._errors import InputError
 from factorflow._random import stream
 from factorflow.theory._numbers import checked_positive, checked_whole
+from factorflow.theory._singular_basis import rounding
 
 _PACE = 50  # sweeps over which the pace of a fit is taken
 _HOPE = 3.0  # how many times faster than that it may get
@@ -135,6 +136,8 @@ def estimate_tensor_rank(
     Lower bound, restarts and the search from below are ours.
     """
     given = _checked_tensor(tensor)
+    if not isinstance(relative, bool):
+        raise InputError(f"relative must be True or False; got {relative!r}.")
     size = float(np.linalg.norm(given))
     enough = given.size // max(given.shape)
     limit = enough if max_rank is None else min(enough, checked_whole("max_rank", max_rank, 1))
@@ -272,6 +275,7 @@ def _lower_bound(tensor: np.ndarray, tolerance: float) -> int:
 
 def _needed(matrix: np.ndarray, tolerance: float) -> int:
     values = np.linalg.svd(matrix, compute_uv=False)
+    values[values <= rounding(matrix.shape, values)] = 0  # of these nothing is certain
     tails = np.append(np.cumsum(values[::-1] ** 2)[::-1], 0) / matrix.size
     return int(np.argmax(tails <= tolerance))
 
@@ -293,7 +297,17 @@ def _left_vectors(tensor: np.ndarray, mode: int) -> np.ndarray:
 
 
 def _checked_tensor(tensor: ArrayLike) -> np.ndarray:
-    given = np.asarray(tensor, np.float64)
+    try:
+        given = np.asarray(tensor)
+    except ValueError:
+        raise InputError("tensor must be an array; its parts have different lengths.") from None
+    if given.dtype.kind == "O":
+        raise InputError(
+            f"tensor must be an array of numbers; got {type(tensor).__name__}; complete it first."
+        )
+    if given.dtype.kind not in "biuf":
+        raise InputError(f"tensor must be of real numbers; got {given.dtype} entries.")
+    given = given.astype(np.float64)
     if given.ndim < 2 or not given.size:
         raise InputError(
             f"tensor must have two dimensions or more and entries; got shape {given.shape}."

@@ -106,7 +106,7 @@ def component_norms(k: int | None = None) -> Observable:
 
     Of :class:`CP` ``c_r = prod_n ||w_r^n||``; of :class:`HierarchicalTucker` those of the root.
     """
-    if k is not None and k < 1:
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
         raise InputError(f"k must be 1 or more components, or None for all; got {k!r}.")
     return Observable(
         "component_norms",
@@ -133,6 +133,18 @@ def matrix() -> Observable:
     """The end-to-end matrix itself, ``(m, n)``: ``8 m n`` bytes a record."""
     text = "end-to-end matrix"
     return Observable("matrix", _matrix, ("row", "column"), units="value", description=text)
+
+
+def tensor(order: int) -> Observable:
+    """The end-to-end tensor itself, ``(d_1, ..., d_N)``: 8 bytes an entry and record.
+
+    Parameters
+    ----------
+    order
+        Its number `N` of axes.
+    """
+    dims = tuple(f"axis_{k}" for k in range(order))
+    return Observable("tensor", _tensor, dims, units="value", description="end-to-end tensor")
 
 
 def unbalancedness() -> Observable:
@@ -183,18 +195,22 @@ def _effective_rank(snapshot: Snapshot) -> Array:
     return effective_rank_of(snapshot.singular_values)
 
 
+def _tensor(snapshot: Snapshot) -> Array:
+    return snapshot.tensor
+
+
 def _matrix(snapshot: Snapshot) -> Array:
     return snapshot.matrix
 
 
 def _determinant_sign(snapshot: Snapshot) -> Array:
-    m, n = snapshot.shape
-    if m != n:
-        raise InputError(f"determinant_sign needs a square matrix; this one has shape {(m, n)}.")
+    shape = snapshot.shape
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise InputError(f"determinant_sign needs a square matrix; this has the shape {shape}.")
     own = getattr(snapshot.factorization, "determinant_sign", None)
     if own is not None:
         return own(snapshot.factors)
-    square = all(factor.shape == (m, m) for factor in snapshot.factors)
+    square = all(factor.shape == shape for factor in snapshot.factors)
     if square and isinstance(snapshot.factorization, DeepLinear):
         return jnp.prod(jnp.linalg.slogdet(jnp.stack(snapshot.factors))[0])
     return jnp.linalg.slogdet(snapshot.matrix)[0]

@@ -1,6 +1,7 @@
 """What an observable may look at: one point of a run."""
 
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,13 +60,13 @@ class Snapshot:
     @property
     def matrix(self) -> jax.Array:
         """The end-to-end matrix, ``(m, n)``."""
-        matrix_factorization(self.factorization)
+        check_matrix(self.factorization, self.shape)
         return self.tensor
 
     @cached_property
     def singular_values(self) -> jax.Array:
         """Singular values of the end-to-end matrix, descending, one for each unit of width."""
-        return matrix_factorization(self.factorization).singular_values(self.factors)
+        return singular_values_of(self.factorization, self.factors)
 
     @cached_property
     def component_norms(self) -> tuple[jax.Array, ...]:
@@ -94,14 +95,22 @@ class Snapshot:
         return jnp.sum(left[rows] * right.T[columns], axis=1)
 
 
-def matrix_factorization(factorization: AbstractFactorization) -> AbstractMatrixFactorization:
-    """The factorization, if it is one of matrices."""
-    if not isinstance(factorization, AbstractMatrixFactorization):
+def check_matrix(factorization: AbstractFactorization, shape: tuple[int, ...]) -> None:
+    """Refuse to take a tensor for a matrix."""
+    if len(shape) != 2:
         raise InputError(
-            f"{factorization!r} writes a tensor, which has neither matrix nor singular values; "
-            "take tensor or component_norms instead."
+            f"{factorization!r} writes a tensor of shape {shape} here, which has neither matrix "
+            "nor singular values; take tensor or component_norms instead."
         )
-    return factorization
+
+
+def singular_values_of(factorization: AbstractFactorization, factors: Any) -> jax.Array:
+    """Singular values of the end-to-end matrix, also of a tensor factorization of one."""
+    if isinstance(factorization, AbstractMatrixFactorization):
+        return factorization.singular_values(factors)
+    tensor = factorization.tensor(factors)
+    check_matrix(factorization, tensor.shape)
+    return jnp.linalg.svd(tensor, compute_uv=False)
 
 
 def tensor_factorization(factorization: AbstractFactorization) -> AbstractTensorFactorization:

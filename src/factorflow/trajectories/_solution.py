@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,11 @@ import xarray as xr
 from factorflow._x64 import double_precision
 from factorflow.factorizations import AbstractFactorization
 from factorflow.trajectories._monitor import MonitorReport
-from factorflow.trajectories._snapshot import matrix_factorization, tensor_factorization
+from factorflow.trajectories._snapshot import (
+    check_matrix,
+    singular_values_of,
+    tensor_factorization,
+)
 from factorflow.trajectories._spectrum import effective_rank_of
 from factorflow.trajectories._status import Status
 
@@ -90,13 +94,13 @@ class Solution:
     @property
     def matrix(self) -> np.ndarray:
         """The end-to-end matrix, ``(m, n)``, float64."""
-        matrix_factorization(self.factorization)
+        check_matrix(self.factorization, self.shape)
         return self.tensor
 
     @cached_property
     def singular_values(self) -> np.ndarray:
         """Singular values of the end-to-end matrix, descending."""
-        return self._compute(matrix_factorization(self.factorization).singular_values)
+        return self._compute(partial(singular_values_of, self.factorization))
 
     @cached_property
     def component_norms(self) -> tuple[np.ndarray, ...]:
