@@ -1,9 +1,10 @@
 """The command ``complete`` by ``--method tensor``."""
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
-from cli_inputs import completed, factorflow, numbers, picture, with_gaps
+from cli_inputs import LONG, completed, factorflow, numbers, picture, with_gaps
 from cli_inputs import wide_frame as frame_of
 
 from factorflow import Completion, InputError, TensorCompletion
@@ -13,6 +14,7 @@ from factorflow.cli._read import read_input
 from factorflow.cli._read_image import hidden_pixels
 from factorflow.cli._test_entries import hold_out
 from factorflow.cli._write import check_output
+from factorflow.estimators import fibre_axes, tune_axis_damping
 
 # One compilation for all: one shape, no held-out entries.
 TENSOR = ("--method", "tensor", "--stop", "interpolate")
@@ -109,6 +111,49 @@ def test_test_entries_of_a_picture_are_whole_pixels(tmp_path):
     unfolded, whole = (test.observed for _, test in pair)
     assert set(whole.sum(axis=2).ravel()) == {0, 3}
     np.testing.assert_array_equal(unfolded[:, :WIDTH], whole[:, :, 0])  # the same ones
+
+
+@pytest.fixture(scope="module")
+def whole_pixels(tmp_path_factory):
+    """A noisy stack of which whole pixels are missing, so that nine tenths are as in the others."""
+    folder = tmp_path_factory.mktemp("stack")
+    pixels = picture(folder / "x.png", colours=3) / 255
+    pixels += np.random.default_rng(1).normal(scale=0.1, size=pixels.shape)
+    pixels[hidden_pixels((HEIGHT, WIDTH), 1 / 3, 0)] = np.nan
+    np.save(folder / "x.npy", pixels)
+    return folder / "x.npy"
+
+
+def test_entries_of_an_array_are_tested_as_they_are_missing(whole_pixels, tmp_path):
+    train, test = hold_out(read_input(whole_pixels, tensors=True), None, 0)
+    for part in (train, test):
+        assert set(part.observed.sum(axis=2).ravel()) == {0, 3}
+    assert (train.n_observed, test.n_observed) == (540, 60)
+    assert fibre_axes("auto", train) == fibre_axes("auto", Completion.of(np.load(whole_pixels)))
+    completed(whole_pixels, *TENSOR, "--biases", "global", "--json", tmp_path / "y.json")
+    content = numbers(tmp_path / "y.json")
+    model = TensorCompletion(stop="interpolate").fit(train)
+    assert content["n_test"] == 60
+    assert content["test_rmse"] == pytest.approx(-model.score(test), rel=1e-6)
+
+
+def test_the_effects_of_the_baseline_are_those_of_the_estimator(whole_pixels):
+    train, _ = hold_out(read_input(whole_pixels, tensors=True), None, 0)
+    model = TensorCompletion(biases="axes", stop="interpolate").fit(train)
+    effects = baselines(train, model.validation_fraction, 0)["axis_effects"]
+    assert effects.damping == model.effects_.damping
+    np.testing.assert_allclose(effects.tensor(), model.effects_.tensor(), rtol=1e-12)
+    assert effects.damping != tune_axis_damping(*train.split(0.1, 0))
+
+
+def test_a_third_column_of_labels_is_not_averaged_away(tmp_path):
+    frame = pd.DataFrame({"user": ["a", "a", "b"], "item": 1, "week": [1, 2, 1], "score": 2.0})
+    frame.to_csv(tmp_path / "l.csv", index=False)
+    result = factorflow("complete", tmp_path / "l.csv", *LONG, "--method", "tensor")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "the cell at row 'a', column 1 is given more than once" in said
+    assert "Completion.from_long_frame(df, 'user', 'item', 'week', 'score')" in said
 
 
 def test_a_table_is_a_tensor_of_two_axes(tmp_path):

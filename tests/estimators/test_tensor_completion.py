@@ -1,6 +1,7 @@
 """The estimator of tensors: what the estimators of matrices promise, at order 3 and 2."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,16 @@ from sklearn.exceptions import NotFittedError
 
 from factorflow import (
     Completion,
+    DeepMatrixCompletion,
     FactorflowWarning,
     GradientDescent,
+    GreedyLowRankCompletion,
     InputError,
+    NuclearNormCompletion,
+    SoftImpute,
     TensorCompletion,
 )
-from factorflow.estimators import fit_axis_effects, rmse
-from factorflow.estimators._fibres import fibre_axes, split_fibres
+from factorflow.estimators import fibre_axes, fit_axis_effects, rmse, split_fibres
 from factorflow.estimators._tensor_completion import _levels
 from factorflow.initializers import AbstractInitializer, Balanced
 from factorflow.trajectories import Status
@@ -36,15 +40,21 @@ def _data():
 
 TRUTH, X, OBSERVED = _data()
 EXACT = TensorCompletion(stop="interpolate")
+# Descent is compiled sooner than a flow.
+TREE = {"scale": 0.1, "stop": "interpolate", "tol": 1e-4, "dynamics": GradientDescent(2.0)}
+MODELS = {
+    "exact": EXACT,
+    "validation": TensorCompletion(),
+    "hierarchical": TensorCompletion("hierarchical", **TREE),
+}
+UNITS = {"exact": 1.0, "validation": 1.0, "hierarchical": 50.0}
 FITTED = {}
 
 
 def fitted(name="exact"):
     """One fit of each kind for all tests; not to be changed."""
     if name not in FITTED:
-        models = {"exact": EXACT, "validation": TensorCompletion()}
-        models["hierarchical"] = TensorCompletion("hierarchical", stop="interpolate")
-        FITTED[name] = clone(models[name]).fit(X)
+        FITTED[name] = clone(MODELS[name]).fit(UNITS[name] * X)
     return FITTED[name]
 
 
@@ -78,7 +88,7 @@ FORMS = {
 
 @pytest.mark.parametrize("name", ["exact", "validation", "hierarchical"])
 def test_a_tensor_of_few_components_is_recovered(name):
-    assert relative_error(fitted(name).reconstruct(), TRUTH) < 5e-2
+    assert relative_error(fitted(name).reconstruct(), UNITS[name] * TRUTH) < 5e-2
 
 
 def test_it_meets_the_observed_entries_to_the_tolerance():
@@ -104,6 +114,13 @@ def test_the_factors_are_of_the_values_less_their_biases():
     assert (np.diff(norms) <= 0).all()
     assert model.shape_ == SHAPE
     np.testing.assert_allclose(model.path_["component_norms"][-1, :5], norms[:5], rtol=1e-9)
+
+
+def test_the_path_ends_in_the_norms_of_the_root():
+    """Three of six factors make up a component: the unit counts by its root."""
+    model = fitted("hierarchical")
+    norms = np.sort(model.component_norms_[-1])[::-1]
+    np.testing.assert_allclose(model.path_["component_norms"][-1], norms, rtol=1e-9)
 
 
 # ------------------------------------------------------------------------------ what goes in
@@ -180,6 +197,9 @@ def test_slices_without_entries_get_the_biases_and_a_warning():
     assert messages[0].startswith("slices of axis 0 without any observation: 1, the first at pos")
     assert messages[1].startswith("slices of axis 2 without any observation: 1, the first at pos")
     biases = model.effects_.tensor()
+    shares = model.component_norms_ / model.component_norms_.sum()
+    entropy = -np.sum(shares * np.log(np.where(shares > 0, shares, 1)))
+    assert model.effective_rank_ == pytest.approx(np.exp(entropy))  # of what is left of the factors
     np.testing.assert_allclose(completed[4], biases[4])
     np.testing.assert_allclose(completed[:, :, 2], biases[:, :, 2])
     assert model.effects_.axes[0][4] == model.effects_.axes[2][2] == 0
@@ -192,12 +212,25 @@ def test_slices_without_entries_get_the_biases_and_a_warning():
         (np.where(OBSERVED, X, np.inf), "infinity"),
         (X[0, 0], "Expected 2D array"),
         (np.where(OBSERVED, X * 1e200, np.nan), "cannot be squared"),
+        (pd.DataFrame({"user": ["u1"], "film": [7], "score": [2.0]}), "Column 'user' holds 'u1'"),
+        (pd.DataFrame({"user": pd.Categorical(["u1"]), "score": [2.0]}), r"from_long_frame\(df"),
     ],
-    ids=["all missing", "infinite", "one axis", "huge"],
+    ids=["all missing", "infinite", "one axis", "huge", "long", "long by categories"],
 )
 def test_data_that_cannot_be_used_are_refused(data, sentence):
     with pytest.raises(ValueError, match=sentence):
         clone(EXACT).fit(data)
+
+
+@pytest.mark.parametrize(
+    "matrix_model",
+    [DeepMatrixCompletion(), SoftImpute(), NuclearNormCompletion(), GreedyLowRankCompletion()],
+    ids=lambda model: type(model).__name__,
+)
+def test_estimators_of_matrices_name_that_of_tensors(matrix_model):
+    for data in (X, X.tolist(), Completion.of(X)):
+        with pytest.raises(InputError, match=r"\(8, 7, 6\).*by TensorCompletion"):
+            matrix_model.fit(data)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +262,8 @@ def test_predict_reads_the_reconstruction():
     model, whole = fitted(), fitted().reconstruct()
     cells = np.array([[3, 0, 5], [0, 6, 0], [7, 2, 2]])
     close = {"rtol": 1e-10, "atol": 1e-10}
-    for given in (cells, cells.tolist(), tuple(cells.T), pd.DataFrame(cells)):
+    frame = pd.DataFrame(cells, columns=["c", "a", "b"])  # in the order of the axes, by any names
+    for given in (cells, cells.tolist(), tuple(cells.T), frame):
         np.testing.assert_allclose(model.predict(given), whole[tuple(cells.T)], **close)
     some = model.predict((np.arange(3)[:, None], 1, [0, 4]))
     np.testing.assert_allclose(some, whole[:3, 1][:, [0, 4]], **close)
@@ -311,6 +345,7 @@ def test_axes_to_hold_out_along():
         (TRUTH, "auto", ()),
         (whole_slices, "auto", ()),
         (X, None, ()),
+        (X, [], ()),
         (X, -1, (2,)),
         (X, [2, 0], (0, 2)),
     ]:
@@ -371,6 +406,31 @@ def test_a_limit_on_gradients_warns():
     assert model.status_ is Status.GRADIENT_LIMIT
 
 
+@pytest.mark.parametrize(
+    ("parameters", "status", "warns"),
+    [
+        ({}, Status.TRAIN_ERROR, True),
+        ({}, Status.GRADIENT_LIMIT, False),  # near its start a run has all components
+        ({}, None, False),
+        ({"components": 5}, Status.TRAIN_ERROR, False),
+    ],
+)
+def test_a_warning_of_the_cap_is_for_our_cap(parameters, status, warns):
+    model = TensorCompletion(**parameters)
+    model.capped_, model.status_ = True, status
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model._count_components((np.ones(5),))
+    assert ["5.0, comes near the 5 that" in str(each.message) for each in caught] == [True] * warns
+    assert model.effective_rank_ == pytest.approx(5)
+
+
+def test_arrays_and_no_axis_are_parameters_too():
+    tree = TensorCompletion("hierarchical", np.array([2, 3]), validation_axes=[])
+    tree._check_parameters()
+    assert tree._factorization_for(SHAPE)[0].widths == (2, 3)
+
+
 def test_how_many_components_there_are_by_default():
     written = TensorCompletion()._factorization_for
     assert written((8, 7, 6))[1] is False
@@ -396,7 +456,7 @@ def test_effects_of_the_axes_are_those_of_an_additive_tensor():
 def test_a_matrix_is_a_tensor_of_two_axes():
     flat = X[:, :, :2].reshape(8, 14)
     frame = pd.DataFrame(flat, index=[f"r{i}" for i in range(8)])
-    descent = GradientDescent(1.0)  # compiled sooner than a flow
+    descent = GradientDescent(1.0)
     model = TensorCompletion(scale=0.1, stop="interpolate", tol=1e-2, dynamics=descent).fit(frame)
     assert model.status_ is Status.TRAIN_ERROR
     left, right = model.factors_

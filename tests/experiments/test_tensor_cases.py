@@ -8,6 +8,7 @@ from factorflow.experiments._tensors import (
     TensorFlowCase,
     TensorRecipeCase,
     ZerosCase,
+    ZerosRankCase,
 )
 from factorflow.theory import estimate_tensor_rank
 
@@ -62,14 +63,16 @@ def vars_of(case):
 
 def test_zeros_keep_what_is_seen():
     case = ZerosCase(**SMALL)
-    (result,) = run(case)
+    (result,), (ranked,) = run(case), run(ZerosRankCase(**SMALL))
     problem = case.problem
     missing = 1 - np.sum(np.square(problem.values))
     assert result["relative_error"] == pytest.approx(np.sqrt(missing), rel=1e-10)
     filled = np.zeros(problem.shape)
     filled[tuple(problem.indices)] = problem.values
-    assert result["least_rank"] == estimate_tensor_rank(filled, restarts=1).lower_bound
-    assert result["rank"] >= result["least_rank"] > 1
+    found = estimate_tensor_rank(filled, restarts=1)
+    assert result["least_rank"] == ranked["least_rank"] == found.lower_bound > 1
+    assert ranked["rank"] == found.rank >= found.lower_bound
+    assert "rank" not in result
 
 
 def test_alternating_least_squares_finds_the_rank_on_held_out_entries():

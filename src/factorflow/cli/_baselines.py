@@ -5,8 +5,10 @@ import numpy as np
 from factorflow.estimators import (
     AxisEffects,
     Effects,
+    fibre_axes,
     fit_axis_effects,
     fit_effects,
+    split_fibres,
     tune_axis_damping,
     tune_damping,
 )
@@ -36,7 +38,8 @@ def baselines(
 def _of_axes(train: Completion, validation_fraction: float, seed: int) -> dict[str, AxisEffects]:
     damping = 1.0
     if train.n_observed > 1:
-        damping = tune_axis_damping(*train.split(validation_fraction, seed))
+        axes = fibre_axes("auto", train)
+        damping = tune_axis_damping(*split_fibres(train, axes, validation_fraction, seed))
     return {
         "mean": fit_axis_effects(train, "global"),
         "axis_effects": fit_axis_effects(train, "axes", damping),

@@ -40,6 +40,8 @@ def long_problem(
             raise InputError(f"row {line} below the header has no label in column {name!r}")
     values = _numbers(frame[[value]], None)
     table = values.assign(**labels)
+    if duplicates == "refuse":
+        _refuse_repeated_cells(table, names, [name for name in frame.columns if name not in names])
     problem = Completion.from_long_frame(table, row, column, value, duplicates=duplicates)
     return problem, LongTable(row, column, value)
 
@@ -99,6 +101,23 @@ def _refuse_repeated(frame: "pd.DataFrame", labels, label: str) -> None:
         mend += ", or, if this is a long table, " + _advice(list(frame.columns))
     raise InputError(
         f"the row label {_shown(repeated.iloc[0])} (column {label!r}) occurs twice; {mend}"
+    )
+
+
+def _refuse_repeated_cells(table: "pd.DataFrame", names: tuple, others: list[str]) -> None:
+    """Of a cell that comes twice beside other columns the reason may be a third axis."""
+    row, column, value = names
+    known = table.dropna(subset=[value])
+    again = np.asarray(known.duplicated(subset=[row, column]))
+    if not (again.any() and others):
+        return
+    i, j = (_shown(known[name].iloc[int(np.argmax(again))]) for name in (row, column))
+    quoted = ", ".join(map(repr, (row, column, others[0], value)))
+    raise InputError(
+        f"the cell at row {i}, column {j} is given more than once. If the lines are repeated "
+        "measurements, average them with --duplicates mean; if another column tells them apart "
+        f"({', '.join(map(repr, others[:3]))}), this is an array of more than two axes: in Python, "
+        f"TensorCompletion().fit(Completion.from_long_frame(df, {quoted}))"
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow._random import stream
 from factorflow.cli._input import Image, Input
+from factorflow.estimators import fibre_axes, split_fibres
 from factorflow.problems import Completion
 
 DEFAULT_FRACTION = 0.1
@@ -16,8 +17,10 @@ def hold_out(
     """Training entries, and test entries if there are any, both without labels and truth.
 
     The test entries are the hidden pixels of an image, else a random share of the observed
-    entries: ``split(fraction, seed)``, or of an image whole pixels, drawn from the stream
-    ``(seed, "image", "test")``, since a missing pixel misses all its colours.
+    entries: ``split(fraction, seed)``. Entries that are missing together are tested together: of
+    an image whole pixels, drawn from the stream ``(seed, "image", "test")``, and of an array of
+    more than two axes whole fibres, as ``TensorCompletion`` holds them out. What is left has whole
+    fibres too, so that the estimator sees the same of it.
 
     Raises
     ------
@@ -38,6 +41,8 @@ def hold_out(
         )
     if isinstance(source.layout, Image):
         return _split_pixels(problem, source.layout, fraction, seed)
+    if problem.order > 2:
+        return split_fibres(problem, fibre_axes("auto", problem), fraction, seed)
     return problem.split(fraction, seed)
 
 

@@ -4,6 +4,7 @@ from factorflow.estimators._abstract import AbstractMatrixCompletion
 from factorflow.estimators._axis_effects import AxisEffects, fit_axis_effects, tune_axis_damping
 from factorflow.estimators._deep_matrix_completion import DeepMatrixCompletion
 from factorflow.estimators._effects import Effects, fit_effects, rmse, tune_damping
+from factorflow.estimators._fibres import fibre_axes, split_fibres
 from factorflow.estimators._fold_in import ColumnSpace
 from factorflow.estimators._greedy_low_rank_completion import GreedyLowRankCompletion
 from factorflow.estimators._nuclear_norm_completion import NuclearNormCompletion
@@ -20,9 +21,11 @@ __all__ = [
     "NuclearNormCompletion",
     "SoftImpute",
     "TensorCompletion",
+    "fibre_axes",
     "fit_axis_effects",
     "fit_effects",
     "rmse",
+    "split_fibres",
     "tune_axis_damping",
     "tune_damping",
 ]

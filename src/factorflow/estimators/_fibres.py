@@ -14,7 +14,7 @@ def fibre_axes(axes: Any, problem: Completion) -> tuple[int, ...]:
     """The axes along which entries are held out together, by what an estimator was given.
 
     ``"auto"`` gives the axes along which all entries are observed wherever one is, if that leaves
-    two other axes or more; none else.
+    two other axes or more; none else. None and no axis are single entries.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """What data an estimator takes, and the cells in it."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,8 +41,10 @@ def read_to_fit(estimator: BaseEstimator, X: Any) -> tuple[Completion, Cells]:
     Raises
     ------
     InputError
-        If nothing is observed, or a value is too large or too small to be squared.
+        If it is no matrix, nothing is observed, or a value is too large or too small to be
+        squared.
     """
+    _refuse_tensor(X)
     checked = _validated(estimator, X, reset=True)
     problem = Completion.of(checked)
     _refuse_beyond_squares(problem)
@@ -58,11 +61,13 @@ def read_tensor(
     Raises
     ------
     InputError
-        As :func:`read_to_fit`.
+        If a frame holds text, nothing is observed, or a value is too large or too small to be
+        squared.
     """
     if observed is not None:
         problem, kind = Completion.of(X, observed), getattr(X, "dtype", None)
     else:
+        _refuse_text(X)
         X = _validated(estimator, X, reset=reset, allow_nd=True)
         problem, kind = Completion.of(X), getattr(X, "dtype", None)
     _refuse_beyond_squares(problem)
@@ -101,6 +106,38 @@ def warn_of_empty(problem: Completion) -> None:
                 "they get the biases that are known of them, else zero.",
                 FactorflowWarning,
                 stacklevel=4,
+            )
+
+
+def _refuse_tensor(X: Any) -> None:
+    shape = getattr(X, "shape", None)
+    if shape is None and isinstance(X, Sequence):
+        try:
+            shape = np.shape(X)  # pyright: ignore[reportArgumentType]
+        except ValueError:  # of unequal lengths, as others will say
+            return
+    if shape is not None and len(shape) > 2:
+        raise InputError(
+            f"A matrix (m, n) is expected; got the shape {shape}. Arrays of more axes are "
+            "completed by TensorCompletion."
+        )
+
+
+def _refuse_text(X: Any) -> None:
+    """Refuse a frame with a column that has text, as one line for each entry would have."""
+    if not isinstance(X, pd.DataFrame):
+        return
+    for k, name in enumerate(X.columns):
+        column = X.iloc[:, k]
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            continue
+        text = pd.notna(column) & pd.isna(pd.to_numeric(column, errors="coerce"))
+        if np.any(text):
+            first = column.iloc[int(np.argmax(text))]
+            raise InputError(
+                f"Column {shown(name)} holds {shown(first)}, which is no number. If the frame has "
+                "a line for each entry, give Completion.from_long_frame(df, ...) with the names of "
+                "the columns of labels and that of the values."
             )
 
 

@@ -19,14 +19,13 @@ from factorflow.estimators._residuals import (
     with_values,
 )
 from factorflow.estimators._table import Table
-from factorflow.factorizations import AbstractFactorization
+from factorflow.factorizations import AbstractFactorization, HierarchicalTucker
 from factorflow.initializers import AbstractInitializer
 from factorflow.problems import Completion
 from factorflow.trajectories import EverySteps, Record, Solution, Status
 
 _POWERS = {
     "singular_values": 1,
-    "component_norms": 1,
     "nuclear_norm": 1,
     "held_out_error": 1,
     "train_error": 2,
@@ -95,9 +94,10 @@ class Run:
         if self.solution is None:
             return xr.Dataset()
         trajectory = self.solution.trajectory
+        powers = _POWERS | {"component_norms": _power_of_components(self.solution)}
         scaled = {
             name: trajectory[name].copy(data=trajectory[name].values * self.unit**power)
-            for name, power in _POWERS.items()
+            for name, power in powers.items()
             if name in trajectory
         }
         return trajectory.drop_vars("gradient_norm", errors="ignore").assign(scaled)
@@ -208,6 +208,14 @@ def _halves(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
             return np.array(left), np.array(right)
     matrix, (m, n) = factors[0], solution.shape
     return (matrix, np.eye(n)) if n <= m else (np.eye(m), matrix)
+
+
+def _power_of_components(solution: Solution) -> float:
+    """The power of the unit in component norms: at the root of a tree, of `K` of `L` factors."""
+    if not isinstance(solution.factorization, HierarchicalTucker):
+        return 1.0
+    _, children = solution.factorization.nodes(len(solution.shape))[-1]
+    return (len(children) + 1) / len(solution.factors)
 
 
 def _warn_of_end(solution: Solution, max_gradients: int | None) -> None:

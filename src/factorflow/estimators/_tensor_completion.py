@@ -62,7 +62,7 @@ class TensorCompletion(BaseEstimator):
         Number of components; of ``"hierarchical"`` that at every level of the tree, or one number
         for each level. By default as many as leave every tensor possible, but at most 200 (the
         factors hold ``8 R (d_1 + ... + d_N)`` bytes), and 64 at every level of a tree. A warning
-        tells when the fit comes near a cap.
+        tells when the fit comes near these caps.
     scale
         Scale of the start, as in :class:`Balanced`, for values of root mean square 1. Smaller
         means fewer components.
@@ -82,7 +82,7 @@ class TensorCompletion(BaseEstimator):
         Axes along which entries are held out together: 2 for all colours of a pixel of a
         ``(height, width, 3)`` picture. Entries should be held out as those to predict are missing.
         ``"auto"`` takes the axes along which entries are missing together everywhere, if that
-        leaves two axes or more; None holds out single entries.
+        leaves two axes or more; None or no axis holds out single entries.
     refit
         Whether ``stop="validation"`` fits all entries again; else the held-out ones stay unused.
     patience
@@ -112,8 +112,10 @@ class TensorCompletion(BaseEstimator):
         The factors, NumPy arrays, in the units of the values: with ``"cp"`` a matrix ``(d_n, R)``
         for each axis, the largest component first; else those of ``factorization_``.
     component_norms_
-        Norms of the components, ``(R,)``; of ``"hierarchical"`` a tuple of those at each node
-        above the axes, the root last.
+        Norms of the components, ``(R,)``, in the units of the values; of ``"hierarchical"`` a
+        tuple of those at each node above the axes, the root last. Of a node with `k` children
+        they have ``k + 1`` of the `L` factors, and so the unit of the values to the power
+        ``(k + 1) / L``.
     factorization_
         The :class:`CP` or :class:`HierarchicalTucker`.
     effects_
@@ -123,7 +125,8 @@ class TensorCompletion(BaseEstimator):
         square); None where nothing was left to fit.
     path_
         What was recorded in the first run, in the units of the values (``xarray.Dataset``): with
-        ``stop="validation"`` that is the validation run, with its ``held_out_error``.
+        ``stop="validation"`` that is the validation run, with its ``held_out_error``. Its
+        ``component_norms`` are the largest of the root, in the unit of ``component_norms_``.
     status_
         How the run that is the fit ended (:class:`Status`); None where nothing was left to fit.
     n_gradients_
@@ -138,8 +141,10 @@ class TensorCompletion(BaseEstimator):
     Notes
     -----
     A slice without any observation gets the biases that are known of it and a warning. At order 2
-    ``"cp"`` is :class:`DeepMatrixCompletion` of depth 2. Unlike the estimators of matrices this
-    one has no ``transform`` of rows that it has not seen. Sources: Razin and Cohen 2020
+    ``"cp"`` writes the matrix as :class:`DeepMatrixCompletion` of depth 2 does; the start, the
+    number of components, the damping of the biases and the handling of frames are its own. Unlike
+    the estimators of matrices this one has no ``transform`` of rows that it has not seen, and
+    gives arrays only. Sources: Razin and Cohen 2020
     (arXiv:2005.06398), Razin, Maman and Cohen 2021 and 2022 (arXiv:2102.09972, arXiv:2201.11729)
     for the flows; the stop on validation and the biases are ours.
 
@@ -199,6 +204,8 @@ class TensorCompletion(BaseEstimator):
         X
             Array of two axes or more with NaN where missing (masked arrays: masked), a DataFrame or
             scipy.sparse matrix as the estimators of matrices take them, or a :class:`Completion`.
+            A frame is taken for a wide matrix; of one line for each entry make
+            ``Completion.from_long_frame(df, "user", "film", "month", "score")``.
         y
             Ignored.
         observed
@@ -231,8 +238,9 @@ class TensorCompletion(BaseEstimator):
         Parameters
         ----------
         indices
-            ``(p, N)`` array or DataFrame, a row for each entry, or a tuple of `N` arrays of
-            indices, broadcast against each other. Labels where the data had labels.
+            ``(p, N)`` array or DataFrame, a row for each entry and the columns in the order of the
+            axes, whatever their names; or a tuple of `N` arrays of indices, broadcast against each
+            other. Labels where the data had labels.
 
         Raises
         ------
@@ -279,6 +287,7 @@ class TensorCompletion(BaseEstimator):
         table = self._fit_table(problem).without(empty)
         self.effects_, self._train_error = table.effects, table.train_error
         self.factors_, self.component_norms_ = _in_order(table)
+        self._count_components(table.component_norms())
         return problem, kind
 
     def _table(self) -> TensorTable:
@@ -317,11 +326,15 @@ class TensorCompletion(BaseEstimator):
         self.validation_error_ = runs[0].validation_error
         self.n_gradients_ = n_gradients_of(runs)
         self.status_ = None if best.solution is None else best.solution.status
-        norms = [] if best.solution is None else best.solution.component_norms
-        ranks = [float(effective_rank_of(each)) for each in norms]
-        self.effective_rank_ = ranks[-1] if ranks else 0.0
-        self._warn_near_cap(ranks, [len(each) for each in norms])
         return best.table
+
+    def _count_components(self, norms: tuple[np.ndarray, ...]) -> None:
+        """The effective number of components, with a warning where it comes near a cap of ours."""
+        self.effective_rank_ = _effective_number(norms[-1])
+        # A number that was asked for is no surprise, and near its start a run has them all.
+        ended = self.status_ is not None and self.status_.successful
+        if self.capped_ and self.components is None and ended:
+            _warn_near_cap(list(map(_effective_number, norms)), list(map(len, norms)))
 
     def _hold_out(
         self, problem: Completion, seed: int
@@ -369,19 +382,26 @@ class TensorCompletion(BaseEstimator):
     def _written_with(self, components: Any) -> AbstractTensorFactorization:
         return _FACTORIZATIONS[self.factorization](components, self.arity)
 
-    def _warn_near_cap(self, ranks: list[float], most: list[int]) -> None:
-        near = [k for k in range(len(ranks)) if most[k] > 1 and ranks[k] > _NEAR_CAP * most[k]]
-        if self.capped_ and near:
-            k = near[-1]
-            warnings.warn(
-                f"The effective number of components, {ranks[k]:.1f}, comes near the {most[k]} "
-                "that there are, which may hold it down; give more components.",
-                FactorflowWarning,
-                stacklevel=5,
-            )
+
+def _effective_number(norms: np.ndarray) -> float:
+    return float(effective_rank_of(norms)) if norms.any() else 0.0
+
+
+def _warn_near_cap(ranks: list[float], most: list[int]) -> None:
+    near = [k for k in range(len(ranks)) if most[k] > 1 and ranks[k] > _NEAR_CAP * most[k]]
+    if near:
+        k = near[-1]
+        warnings.warn(
+            f"The effective number of components, {ranks[k]:.1f}, comes near the {most[k]} "
+            "that there are, which may hold it down; give more components.",
+            FactorflowWarning,
+            stacklevel=5,
+        )
 
 
 def _hierarchical(components: Any, arity: int) -> HierarchicalTucker:
+    if isinstance(components, np.ndarray):
+        components = components.tolist()
     return HierarchicalTucker(components, arity)
 
 
@@ -445,6 +465,6 @@ def _by_axis(indices: Any, order: int, labelled: bool) -> tuple[Any, ...]:
 
 
 def _check_axes(axes: Any) -> None:
-    whole = axes is None or np.asarray(axes).dtype.kind in "iu"
+    whole = axes is None or np.size(axes) == 0 or np.asarray(axes).dtype.kind in "iu"
     if not (whole or axes == "auto"):
         raise InputError(f'validation_axes must be "auto", axes or None; got {axes!r}.')

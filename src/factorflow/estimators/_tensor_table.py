@@ -1,8 +1,11 @@
 """What an estimator of tensors has fitted: biases and a sum of components."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 
 from factorflow._x64 import double_precision
@@ -23,14 +26,14 @@ class TensorTable:
     effects
         Mean and effects of the axes.
     factorization, factors
-        How the rest is written; the factors are NumPy arrays.
+        How the rest is written; the factors are a tuple of NumPy arrays.
     train_error
         Mean squared error on the observed entries.
     """
 
     effects: AxisEffects
     factorization: AbstractTensorFactorization
-    factors: tuple[np.ndarray, ...]
+    factors: Any
     train_error: float
 
     @classmethod
@@ -53,7 +56,7 @@ class TensorTable:
 
     def tensor(self) -> np.ndarray:
         """All values, ``(d_1, ..., d_N)``."""
-        tensor = np.array(self.factorization.tensor(self._given))
+        tensor = self._compute(self.factorization.tensor)
         tensor += self.effects.tensor()
         return tensor
 
@@ -67,7 +70,7 @@ class TensorTable:
             part = slice(start, start + step)
             leaves = zip(self.factors, flat, strict=False)
             features: Any = [leaf[each[part]] for leaf, each in leaves]
-            left, right = self.factorization.combine(self._given, features, np.multiply)  # pyright: ignore
+            left, right = self.factorization.combine(self.factors, features, np.multiply)  # pyright: ignore
             found[part] = np.einsum("kw,kw->k", left, right)
         return self.effects.at(*indices) + found.reshape(indices[0].shape)
 
@@ -80,9 +83,9 @@ class TensorTable:
 
     def component_norms(self) -> tuple[np.ndarray, ...]:
         """Norms of the (local) components, for each place where they are summed."""
-        with double_precision():
-            return tuple(map(np.array, self.factorization.component_norms(self._given)))
+        return self._compute(self.factorization.component_norms)
 
-    @property
-    def _given(self) -> Any:
-        return self.factors
+    def _compute(self, function: Callable[[Any], Any]) -> Any:
+        """A function of the factors, compiled as a whole, with NumPy arrays for its result."""
+        with double_precision():
+            return jax.tree.map(np.array, eqx.filter_jit(function)(self.factors))

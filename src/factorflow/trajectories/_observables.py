@@ -104,7 +104,9 @@ def schatten_norm(p: float, name: str | None = None) -> Observable:
 def component_norms(k: int | None = None) -> Observable:
     """The ``k`` largest norms of the components of a tensor, descending, or all of them.
 
-    Of :class:`CP` ``c_r = prod_n ||w_r^n||``; of :class:`HierarchicalTucker` those of the root.
+    Of :class:`CP` ``c_r = prod_n ||w_r^n||``, in the units of the entries; of
+    :class:`HierarchicalTucker` those of the root, which have `K` of the `L` factors: their unit is
+    that of the entries to the power ``K / L``.
     """
     if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
         raise InputError(f"k must be 1 or more components, or None for all; got {k!r}.")
@@ -112,8 +114,9 @@ def component_norms(k: int | None = None) -> Observable:
         "component_norms",
         _LargestComponents(k),
         ("component",),
-        units="value",
-        description="norms of the components of the end-to-end tensor, descending",
+        units="",
+        description="norms of the components of the end-to-end tensor, descending (units of the "
+        "entries; of a hierarchical tensor a power of them)",
     )
 
 
