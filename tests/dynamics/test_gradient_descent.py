@@ -1,5 +1,6 @@
 """Gradient descent against loops by hand, and the symmetries that an optimizer keeps or loses."""
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -157,6 +158,13 @@ def test_a_rotation_of_the_hidden_basis(name):
         assert gap < 1e-10
     else:
         assert gap > 1e-2
+
+
+def test_a_step_is_compiled_once(caplog):
+    with jax.log_compiles():
+        solve(PROBLEM, DeepLinear(2), GradientDescent(0.1), stop=steps(200), record=Record([]))
+    compiled = [line for line in caplog.messages if "Finished XLA compilation" in line]
+    assert sum("_advance_one" in line for line in compiled) == 1
 
 
 def test_without_a_learning_rate_time_counts_steps():

@@ -115,7 +115,7 @@ def _advance_one(dynamics, thresholds, until, watching, loss, state, watch):
 
     def attempt(carry):
         attempts, state, watch = carry
-        after = dynamics.step(loss, state, thresholds.time)
+        after = jax.tree.map(_settled, dynamics.step(loss, state, thresholds.time))
         judged = eqx.tree_at(lambda s: s.status, after, thresholds.judge(after))
         return attempts + 1, judged, _watched(watching, watch, state, judged)
 
