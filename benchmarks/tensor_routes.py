@@ -51,9 +51,7 @@ def entries_over_dense(factorization, shape, share: float) -> float:
 def observed(shape, share: float) -> ff.Completion:
     size = int(np.prod(shape))
     chosen = np.random.default_rng(0).choice(size, max(int(share * size), 2), replace=False)
-    return ff.Completion.from_tuples(
-        np.unravel_index(chosen, shape), np.ones(len(chosen)), shape
-    )
+    return ff.Completion.from_tuples(np.unravel_index(chosen, shape), np.ones(len(chosen)), shape)
 
 
 def equal_share(ratios: dict[float, float]) -> float | None:

@@ -141,7 +141,10 @@ def test_a_robust_loss_counts_the_entries_of_a_tensor():
         (lambda: PROBLEM.loss(DeepLinear(2)), r"DeepLinear.* writes a matrix"),
         (lambda: Completion.of(np.ones(3)), "two axes"),
         (lambda: Completion.from_tuples(([0], [0], [5]), [1.0], (2, 2, 2)), r"indices\[2\] must"),
-        (lambda: Completion.from_tuples(([0], [0], [1]), [1.0], (2, 2)), "2 axes goes with as many columns of indices; got 3"),
+        (
+            lambda: Completion.from_tuples(([0], [0], [1]), [1.0], (2, 2)),
+            "as many columns of indices; got 3",
+        ),
         (lambda: Completion.from_tuples([[0], [1]], [1.0, 2.0]), "two or more"),
         (lambda: Completion.from_tuples(([0], [0, 1], [1]), [1.0]), "of one length"),
         (lambda: Completion.of(np.full((2, 2, 2), np.inf)), r"index \(0, 0, 0\) is infinite"),
