@@ -20,7 +20,7 @@ demo: $(VENV)/.installed ## Run the demonstration
 test: $(VENV)/.installed ## Run the tests, the linter and the check of the imports
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev ## Run every check of the source: lint, format, types, imports
 	$(BIN)/ruff check
