@@ -1,7 +1,7 @@
 """How the unknown matrix or tensor is written: products of factors."""
 
 from factorflow.factorizations._abstract import AbstractFactorization, AbstractMatrixFactorization
-from factorflow.factorizations._abstract_tensor import AbstractTensorFactorization
+from factorflow.factorizations._abstract_tensor import AbstractTensorFactorization, lengths
 from factorflow.factorizations._balance import balanced_factors
 from factorflow.factorizations._cp import CP
 from factorflow.factorizations._deep_linear import DeepLinear
@@ -30,6 +30,7 @@ __all__ = [
     "checked_width",
     "graded_svd",
     "growth_power",
+    "lengths",
     "preconditioner_eigenvalues",
     "spectral_factor",
 ]

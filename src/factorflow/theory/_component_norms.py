@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from factorflow._errors import InputError
+from factorflow.factorizations import lengths
 from factorflow.theory._learning_of_eigenpairs import escape_time
 from factorflow.theory._numbers import checked_arrays, checked_whole
 from factorflow.theory._singular_basis import checked_gradient, checked_matrix
@@ -293,25 +294,25 @@ def component_blow_up_time(start: ArrayLike, growth_rate: ArrayLike, order: int)
 
 def product_norms(vectors: Sequence[np.ndarray]) -> np.ndarray:
     """Products of the norms of columns, ``(R,)``."""
-    return reduce(np.multiply, map(_norms, vectors))
+    return reduce(np.multiply, [lengths(np, each, 0) for each in vectors])
 
 
 def product_norm_velocities(
     vectors: Sequence[np.ndarray], moves: Sequence[np.ndarray]
 ) -> np.ndarray:
     """Velocities of :func:`product_norms`, given those of the vectors; forward at corners."""
-    norms = [_norms(each) for each in vectors]
+    norms = [lengths(np, each, 0) for each in vectors]
     total = np.zeros_like(norms[0])
     for n in range(len(norms)):
         along = np.sum(_directions(vectors[n]) * moves[n], axis=0)
-        grown = np.where(norms[n] > 0, along, _norms(moves[n]))
+        grown = np.where(norms[n] > 0, along, lengths(np, moves[n], 0))
         total += grown * reduce(np.multiply, norms[:n] + norms[n + 1 :])
     return total
 
 
 def largest_gap(vectors: Sequence[np.ndarray]) -> float:
     """The largest difference of the squared norms that belong to one component."""
-    squares = np.stack([_norms(each) ** 2 for each in vectors])
+    squares = np.stack([lengths(np, each, 0) ** 2 for each in vectors])
     return float(np.max(np.ptp(squares, axis=0)))
 
 
@@ -349,11 +350,5 @@ def _contracted(
 
 def _directions(vectors: np.ndarray) -> np.ndarray:
     """Columns of norm 1; NaN where a column is zero."""
-    norms = _norms(vectors)
+    norms = lengths(np, vectors, 0)
     return vectors / np.where(norms > 0, norms, np.nan)
-
-
-def _norms(vectors: np.ndarray) -> np.ndarray:
-    # The largest entry is taken out: the square of 1e-170 is zero.
-    largest = np.max(np.abs(vectors), axis=0)
-    return largest * np.linalg.norm(vectors / np.where(largest > 0, largest, 1), axis=0)

@@ -18,6 +18,7 @@ from factorflow.factorizations import (
     AbstractTensorFactorization,
     HierarchicalTucker,
     graded_svd,
+    lengths,
 )
 from factorflow.theory._local_components import checked_factors
 
@@ -119,21 +120,15 @@ def matricization_ranks(
 
 def _values(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Singular values of ``left @ right.T``, whose columns may have any lengths."""
-    lengths = _lengths(left), _lengths(right)
-    used = (lengths[0] > 0) & (lengths[1] > 0)
+    norms = lengths(np, left, 0), lengths(np, right, 0)
+    used = (norms[0] > 0) & (norms[1] > 0)
     n_values = min(len(left), len(right), len(used))
     if not used.any():
         return np.zeros(n_values)
-    left, right = left[:, used] / lengths[0][used], right[:, used] / lengths[1][used]
-    logs = np.log(lengths[0][used]) + np.log(lengths[1][used])
+    left, right = left[:, used] / norms[0][used], right[:, used] / norms[1][used]
+    logs = np.log(norms[0][used]) + np.log(norms[1][used])
     values = _graded(left, logs, right)[:n_values]
     return np.pad(values, (0, n_values - len(values)))
-
-
-def _lengths(matrix: np.ndarray) -> np.ndarray:
-    """Norms of columns, of whatever size."""
-    largest = np.abs(matrix).max(axis=0)
-    return largest * np.linalg.norm(matrix / np.where(largest > 0, largest, 1), axis=0)
 
 
 def _graded(left: np.ndarray, logs: np.ndarray, right: np.ndarray) -> np.ndarray:
