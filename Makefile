@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check clean
+.PHONY: help install demo test check bench bench-full clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Set up .venv with factorflow and what its tests need
 
@@ -28,6 +28,12 @@ check: $(VENV)/.installed-dev ## Run every check of the source: lint, format, ty
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+bench: $(VENV)/.installed-peers ## Measure against the peers, in quick sizes
+	$(BIN)/python -m benchmarks
+
+bench-full: $(VENV)/.installed-peers ## Measure against the peers, in full sizes
+	$(BIN)/python -m benchmarks --full
+
 clean: ## Remove .venv and all caches
 	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache .import_linter_cache dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -44,4 +50,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# PyTorch alone is gigabytes, and some peers need a C compiler: without them their rows are missing.
+$(VENV)/.installed-peers: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[peers]' \
+	  || echo "not all peers could be installed: their rows will be missing" >&2
 	@touch $@

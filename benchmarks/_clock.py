@@ -1,25 +1,96 @@
-"""Timing helpers: warm, interleaved, median of many."""
+"""Seconds and memory: warmed up, taken in turns, compilation apart."""
 
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import jax
 import numpy as np
 
 
-def interleaved(cases: dict[str, Callable[[], object]], repeats: int) -> dict[str, np.ndarray]:
-    """Seconds of each case, warmed up once, taken in turns so that noise hits all alike."""
-    for run in cases.values():
-        jax.block_until_ready(run())
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one contestant.
+
+    Parameters
+    ----------
+    first
+        Of its first call, which compiles, loads and warms caches.
+    seconds
+        Of the calls after it.
+    """
+
+    first: float
+    seconds: np.ndarray
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        low, high = np.quantile(self.seconds, [0.25, 0.75])
+        return float(low), float(high)
+
+    def over(self, other: "Timing") -> float:
+        """How many times longer than the other this one took, by the medians."""
+        return self.median / other.median
+
+
+def interleaved(
+    contestants: dict[str, Callable[[], object]], repeats: int, inner: int = 1
+) -> dict[str, Timing]:
+    """Each contestant once to warm up, then all in turns, so that noise hits all alike.
+
+    ``inner`` calls make one measurement where a call takes microseconds.
+    """
+    first = {name: _seconds(run) for name, run in contestants.items()}
+    taken: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
-        for name, run in cases.items():
-            began = perf_counter()
-            jax.block_until_ready(run())
-            seconds[name].append(perf_counter() - began)
-    return {name: np.array(taken) for name, taken in seconds.items()}
+        for name, run in contestants.items():
+            taken[name].append(_seconds(run, inner))
+    return {name: Timing(first[name], np.array(taken[name])) for name in contestants}
 
 
-def median_ratio(over: np.ndarray, under: np.ndarray) -> float:
-    """Ratio of the medians."""
-    return float(np.median(over) / np.median(under))
+def _seconds(run: Callable[[], object], inner: int = 1) -> float:
+    began = perf_counter()
+    for _ in range(inner):
+        result = run()
+    jax.block_until_ready(result)
+    return (perf_counter() - began) / inner
+
+
+@dataclass(frozen=True)
+class Child:
+    """What a process of its own gave: its answer, seconds from start to end, peak memory."""
+
+    answer: Any
+    seconds: float
+    peak_mb: float
+
+
+def in_child(module: str, function: str, *arguments: Any, environment: dict | None = None) -> Child:
+    """``function(*arguments)`` of a module, in a fresh interpreter; all of it plain JSON.
+
+    Peak memory is the whole process's, the libraries that it loads included.
+    """
+    began = perf_counter()
+    done = run_command(
+        [sys.executable, "-m", "benchmarks._child", module, function, json.dumps(arguments)],
+        environment,
+    )
+    seconds = perf_counter() - began
+    told = json.loads(done.splitlines()[-1])
+    return Child(told["answer"], seconds, told["peak_mb"])
+
+
+def run_command(command: Sequence[str], environment: dict | None = None) -> str:
+    """Standard output of a command; its errors are shown if it fails."""
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout

@@ -1,0 +1,7 @@
+"""What factorflow costs and gives beside what people would use instead.
+
+python -m benchmarks            every case, in its quick size
+python -m benchmarks roof       one case
+python -m benchmarks --full     the large size
+python -m benchmarks --report   docs/performance.md from the stored results
+"""
