@@ -4,10 +4,14 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # In the environment, so that the command line's child processes draw without a display too.
 os.environ["MPLBACKEND"] = "Agg"
+# Nothing of the tests goes to the user's folder; a second run finds what the first compiled.
+_COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
+os.environ.setdefault("FACTORFLOW_CACHE", str(_COMPILED))
 
 import jax
 import pytest

@@ -5,7 +5,6 @@ package costs next to nothing.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from factorflow._errors import FactorflowWarning, FlowError, InputError
@@ -76,7 +75,7 @@ if TYPE_CHECKING:
         save_trajectory,
     )
 
-__version__ = version("factorflow")
+    __version__: str
 
 _HOME = {
     "convex": ("nuclear_norm", "soft_impute"),
@@ -206,6 +205,10 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        from importlib.metadata import version  # it takes longer than all the rest
+
+        return version("factorflow")
     if name in _FOLDERS:
         return import_module(f"factorflow.{name}")
     if name in _FOLDER_OF:

@@ -277,6 +277,22 @@ def test_n_evaluations_is_the_number_of_calls_of_the_field():
     assert int(found.solver_state.n_evaluations) == field.total()
 
 
+def test_an_estimate_is_kept_while_the_spectrum_stands_still():
+    matrix, start = symmetric([-1.0, -2.0, -30.0, -900.0]), np.ones(4)
+    always, patient = (
+        integrate(linear, start, 1.0, matrix, rtol=1e-5, solver=RKC(patience=patience))
+        for patience in (1, 16)
+    )
+    # The steps that kept theirs saved an evaluation each.
+    steps = int(patient.stats["num_steps"])
+    saved = int(always.solver_state.n_evaluations) - int(patient.solver_state.n_evaluations)
+    assert 0.7 * steps < saved < steps
+    np.testing.assert_allclose(patient.solver_state.radius, 900, rtol=0.05)
+    values, basis = np.linalg.eigh(matrix)
+    exact = basis * np.exp(values) @ basis.T @ start
+    np.testing.assert_allclose(patient.ys[0], exact, atol=1e-4)
+
+
 def test_a_batch_is_a_loop():
     starts = np.random.default_rng(0).normal(size=(3, 4))
     matrix = symmetric([-1.0, -2.0, -30.0, -900.0])
@@ -342,7 +358,13 @@ def test_single_precision_stays_single():
 
 @pytest.mark.parametrize(
     "setting",
-    [{"max_stages": 1}, {"power_iterations": 0}, {"first_power_iterations": 0}, {"safety": 0.0}],
+    [
+        {"max_stages": 1},
+        {"power_iterations": 0},
+        {"first_power_iterations": 0},
+        {"safety": 0.0},
+        {"patience": 0},
+    ],
 )
 def test_a_setting_that_cannot_be(setting):
     with pytest.raises(InputError, match=next(iter(setting)).split("_")[-1]):

@@ -1,5 +1,6 @@
 """The script ``factorflow``: its commands, and how a failure looks to a user."""
 
+import gc
 from typing import Annotated
 
 import typer
@@ -53,4 +54,11 @@ def _factorflow(
 
 def main() -> None:
     """Run the command line: the entry point of the script ``factorflow``."""
-    app(prog_name="factorflow")
+    # A start makes a million objects and little garbage; the end of a process frees them anyway.
+    # To look for garbage less often in the one, and not at all in the other, saves a tenth of
+    # the seconds of a small `complete`.
+    gc.set_threshold(100_000, 50, 50)
+    try:
+        app(prog_name="factorflow")
+    finally:
+        gc.freeze()

@@ -86,9 +86,26 @@ def _cache() -> tuple[bool, str]:
     import pooch
 
     folder = Path(pooch.os_cache("factorflow"))
-    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    works = nearest.is_dir() and os.access(nearest, os.W_OK)
+    works = _can_be_written(folder)
     return works, f"{folder} {'can' if works else 'cannot'} be written."
+
+
+def _compiled() -> tuple[bool, str]:
+    from factorflow._compilation_cache import VARIABLE, folder_in_use, held
+
+    folder = folder_in_use()
+    if folder is None:
+        return True, f"none are kept: {VARIABLE}, JAX's own settings or its version say so."
+    if not _can_be_written(folder):
+        return False, f"{folder} cannot be written."
+    count, size = held(folder)
+    kept = f"{count:,} of {size / 2**20:,.1f} MB" if count else "none yet"
+    return True, f"kept in {folder}: {kept}. Delete it to have them compiled anew."
+
+
+def _can_be_written(folder: Path) -> bool:
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
 
 
 _CHECKS: dict[str, tuple[Callable[[], tuple[bool, str]], str]] = {
@@ -105,5 +122,10 @@ _CHECKS: dict[str, tuple[Callable[[], tuple[bool, str]], str]] = {
         _cache,
         "Make the folder writable, or set XDG_CACHE_HOME to one that is; only downloads of data "
         "need it.",
+    ),
+    "compiled programs": (
+        _compiled,
+        "Until it can, each process compiles for itself. Make it writable, or set "
+        "FACTORFLOW_CACHE to a folder that is, or to off.",
     ),
 }

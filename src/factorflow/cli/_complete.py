@@ -201,6 +201,7 @@ def complete(
     # Imported on use, here and below: help and refusals come at once.
     from factorflow.cli._completion_files import Files
     from factorflow.cli._interrupts import Interrupts
+    from factorflow.cli._later import import_later
     from factorflow.cli._read import read_input
 
     given = None if widths is None else parse_widths(widths)
@@ -211,6 +212,8 @@ def complete(
         options.check()
         check_fraction(test_fraction, hide)
         files.check(source)
+        import_later("scipy", "stats")
+        import_later("numpy", "f2py")
         read = read_input(
             source,
             row=row,

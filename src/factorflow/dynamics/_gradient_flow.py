@@ -51,6 +51,11 @@ class GradientFlow(AbstractDynamics):
     time is wise. An explicit solver such as Tsit5 jitters at its limit of stability once a rank is
     found, at a train error of about its tolerance: to go below, give it a smaller ``rtol``.
 
+    RKC is of second order: at depth 3 it takes the fewest gradients down to a relative error of the
+    end matrix of about 1e-5 (``python -m benchmarks work_precision``). For more digits take
+    ``diffrax.Tsit5()`` with ``rtol=1e-6``, or for a reference ``diffrax.Dopri8()`` with
+    ``rtol=1e-9``; take them earlier where the flow is not stiff.
+
     Raises
     ------
     InputError

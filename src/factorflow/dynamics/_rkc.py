@@ -13,6 +13,7 @@ from factorflow._errors import InputError
 from factorflow.dynamics._tree import norm
 
 _DAMPING = 2 / 13
+_STEADY = 0.05  # relative change of the spectral radius
 
 
 class RKCState(eqx.Module):
@@ -23,6 +24,8 @@ class RKCState(eqx.Module):
     radius: Array  # estimate of the spectral radius
     n_stages: Array  # stages of the last step
     n_evaluations: Array  # evaluations of the vector field on the way to this state
+    age: Array  # steps since the radius was estimated
+    patience: Array  # steps for which this estimate is kept
 
 
 class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
@@ -45,16 +48,21 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
 
     and the error estimate ``0.8 (Y_0 - Y_s) + 0.4 h (F_0 + F_s)``. ``F_s`` is also the first
     slope of the next step and, with ``F_0``, gives the cubic Hermite dense output. A step of `s`
-    stages costs `s` evaluations of the vector field and one for each power iteration.
+    stages costs `s` evaluations of the vector field, and one for each power iteration if the
+    spectral radius is estimated anew.
 
     Parameters
     ----------
     max_stages
         A step that would need more stages is refused, so that it is tried again smaller.
     power_iterations
-        Power iterations at each step; the eigenvector is carried from step to step.
+        Power iterations of a new estimate; the eigenvector is carried from one to the next.
     first_power_iterations
         Power iterations before the first step.
+    patience
+        Most steps for which an estimate of the spectral radius is kept. It is taken anew at the
+        next step after one that changed it by more than a twentieth, and after twice as many steps
+        as before, up to this number, where it did not; 1 for every step.
     safety
         Factor on the estimated spectral radius, which a power iteration meets from below.
 
@@ -67,13 +75,14 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
     -----
     Usable in ``diffrax.diffeqsolve`` like any adaptive solver, for one ODE term. Source:
     Sommeijer, Shampine and Verwer 1998, "RKC: an explicit solver for parabolic PDEs", J. Comput.
-    Appl. Math. 88, 315-326. We differ in refreshing the spectral radius at every step by a
-    warm-started power iteration (finite differences of the field) instead of now and then.
+    Appl. Math. 88, 315-326. We differ in the spectral radius: a warm-started power iteration
+    (finite differences of the field) as often as it changes, instead of after 25 steps.
     """
 
     max_stages: int = 500
     power_iterations: int = 1
     first_power_iterations: int = 10
+    patience: int = 16
     safety: float = 1.2
 
     def __check_init__(self):
@@ -82,6 +91,8 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
                 "RKC needs max_stages of 2 or more and 1 or more power iterations, both at the "
                 f"start and at each step; got {self!r}."
             )
+        if self.patience < 1:
+            raise InputError(f"patience must be 1 step or more; got {self.patience!r}.")
         if not self.safety > 0:
             raise InputError(f"safety must be positive; got {self.safety!r}.")
 
@@ -105,14 +116,16 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
             lambda y: terms.vf(t0, y, args), y0, slope, _unit(slope), self.first_power_iterations
         )
         spent = jnp.asarray(1 + self.first_power_iterations)
-        return RKCState(slope, vector, radius, jnp.zeros_like(spent), spent)
+        zero = jnp.zeros_like(spent)
+        return RKCState(slope, vector, radius, zero, spent, age=zero + 1, patience=zero + 1)
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         h = t1 - t0
-        # After a jump the carried slope belongs to another field.
-        slope = jax.lax.cond(made_jump, lambda: terms.vf(t0, y0, args), lambda: solver_state.slope)
-        vector, radius = _spectral_radius(
-            lambda y: terms.vf(t0, y, args), y0, slope, solver_state.vector, self.power_iterations
+        slope = solver_state.slope
+        if made_jump is not False:  # then the carried slope belongs to another field
+            slope = jax.lax.cond(made_jump, lambda: terms.vf(t0, y0, args), lambda: slope)
+        vector, radius, age, patience = self._estimate(
+            lambda y: terms.vf(t0, y, args), y0, slope, solver_state, made_jump
         )
         wanted = _stages_for(self.safety * h * radius)
         refused = wanted > self.max_stages
@@ -120,10 +133,27 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
         y1 = _chebyshev_step(lambda t, y: terms.vf(t, y, args), t0, h, y0, slope, stages)
         slope1 = terms.vf(t1, y1, args)
         error = _error(refused, h, y0, y1, slope, slope1)
-        spent = solver_state.n_evaluations + self.power_iterations + stages + made_jump
+        spent = solver_state.n_evaluations + stages + made_jump
+        spent += self.power_iterations * (age == 1)
         dense = {"y0": y0, "y1": y1, "k0": _scale(h, slope), "k1": _scale(h, slope1)}
-        state = RKCState(slope1, vector, radius, stages, spent)
+        state = RKCState(slope1, vector, radius, stages, spent, age, patience)
         return y1, error, dense, state, diffrax.RESULTS.successful
+
+    def _estimate(self, field, y0, slope, state: RKCState, made_jump):
+        """Eigenvector and spectral radius, new or kept, with the age and patience after the step.
+
+        A new one has the age 1.
+        """
+        due = made_jump | (state.age >= state.patience)
+        vector, radius = jax.lax.cond(
+            due,
+            lambda: _spectral_radius(field, y0, slope, state.vector, self.power_iterations),
+            lambda: (state.vector, state.radius),
+        )
+        steady = jnp.abs(radius - state.radius) < _STEADY * radius  # zero names no direction yet
+        longer = jnp.where(steady, jnp.minimum(2 * state.patience, self.patience), 1)
+        age = jnp.where(due, 1, state.age + 1)
+        return vector, radius, age, jnp.where(due, longer, state.patience)
 
 
 def _error(refused, h, y0, y1, slope0, slope1):
@@ -141,7 +171,8 @@ def _stages_for(z: Array) -> Array:
 
 def _spectral_radius(field, y, slope, vector, iterations):
     """Power iteration on the Jacobian of ``field`` at ``y``: unit vector and radius."""
-    rounding = jnp.sqrt(jnp.finfo(jax.tree.leaves(y)[0].dtype).eps)
+    dtype = jax.tree.leaves(y)[0].dtype
+    rounding = jnp.sqrt(jnp.finfo(dtype).eps)
     size = norm(y)
     nudge = rounding * jnp.where(size > 0, size, 1)
 
@@ -151,7 +182,7 @@ def _spectral_radius(field, y, slope, vector, iterations):
         image = jax.tree.map(lambda a, b: (a - b) / nudge, moved, slope)
         return _unit(image), norm(image)
 
-    return jax.lax.fori_loop(0, iterations, iterate, (vector, norm(slope) * 0))
+    return jax.lax.fori_loop(0, iterations, iterate, (vector, jnp.zeros((), dtype)))
 
 
 class _Stage(NamedTuple):

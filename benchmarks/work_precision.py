@@ -1,0 +1,284 @@
+"""What precision costs: error of the end matrix against gradients, for every flow solver."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import diffrax
+import numpy as np
+import scipy.integrate
+from matplotlib.figure import Figure
+
+import factorflow as ff
+from benchmarks._case import Bar, Case, Result, Table
+from benchmarks._other_flows import Flowed, Task, better_alone, by_diffrax, by_scipy
+from factorflow.plots._style import COLORS, calm
+
+DEPTH = 3
+SCALES = (1e-2, 1e-3, 1e-4)
+PRECISIONS = (1e-2, 1e-3, 1e-4, 1e-5)
+# Size, rank, entries; as many entries for each degree of freedom as in `trajectory`.
+SETTINGS = {False: (60, 4, 950), True: (100, 5, 2000)}
+SMALL = (16, 2, 125)  # where a solver with a dense Jacobian can run at all
+RKC, ROSENBROCK = "RKC", "Rosenbrock"
+OURS = (RKC, ROSENBROCK)
+TIGHT = 1e-11
+_LOOSE = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7)
+_EVERY_OTHER = _LOOSE[1::2]
+# Tolerances of the quick size, of which the full one takes more.
+EXPLICIT = {
+    "Diffrax Heun": (diffrax.Heun, (1e-3, 1e-4, 1e-5)),
+    "Diffrax Tsit5": (diffrax.Tsit5, (1e-3, 1e-4, 1e-5)),
+    "Diffrax Dopri5": (diffrax.Dopri5, (1e-4, 1e-5)),
+    "Diffrax Dopri8": (diffrax.Dopri8, (1e-2, 1e-4)),
+}
+SCIPY = {
+    "SciPy RK45": (scipy.integrate.RK45, (1e-3, 1e-5)),
+    "SciPy DOP853": (scipy.integrate.DOP853, (1e-3, 1e-5)),
+}
+MORE = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+IMPLICIT = {
+    "SciPy LSODA": (scipy.integrate.LSODA, (1e-2, 1e-4, 1e-5, 1e-6)),
+    "SciPy BDF": (scipy.integrate.BDF, (1e-2, 1e-4)),
+}
+KVAERNO5 = "Diffrax Kvaerno5"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of one solver."""
+
+    solver: str
+    rtol: float
+    n_gradients: int
+    error: float
+    seconds: float
+    at_least: bool = False
+
+
+# Runs --------------------------------------------------------------------------------------------
+
+
+def _task(setting: tuple[int, int, int], scale: float) -> tuple[Task, np.ndarray]:
+    """A flow to the time at which a tight one has a train error of 1e-6, and where that one is."""
+    size, rank, n_observed = setting
+    problem = ff.Completion.sample(
+        ff.datasets.low_rank((size, size), rank, seed=0), n_observed, seed=0
+    )
+    start = ff.Gaussian(scale)(ff.DeepLinear(DEPTH), (size, size), 0)
+    task = Task(problem, tuple(np.asarray(factor, dtype=float) for factor in start))
+    roughly = ff.solve(
+        problem, ff.DeepLinear(DEPTH), ff.GradientFlow(rtol=1e-4), init=ff.Gaussian(scale),
+        record=ff.Record([]),
+    )  # fmt: skip
+    task = replace(task, train_error=None, time=roughly.time)
+    return task, by_diffrax(task, diffrax.Dopri8(), TIGHT).matrix
+
+
+def _by_ours(task: Task, solver: Any, rtol: float) -> Flowed:
+    solution = ff.solve(
+        task.problem, ff.DeepLinear(DEPTH), ff.GradientFlow(solver, rtol=rtol),
+        init=lambda *_: task.factors, record=ff.Record([]), throw=False,
+        stop=ff.Stop(train_error=None, time=task.time, n_gradients=None),
+    )  # fmt: skip
+    return Flowed(solution.matrix, solution.train_error, solution.n_gradients)
+
+
+def _runs(task: Task, full: bool) -> Iterator[tuple[str, float, Callable]]:
+    """Solvers that need no matrix of the size of the state squared."""
+    for rtol in _LOOSE if full else _EVERY_OTHER:
+        yield RKC, rtol, partial(_by_ours, task, ff.RKC(), rtol)
+    for name, (solver, tolerances) in EXPLICIT.items():
+        for rtol in MORE if full else tolerances:
+            yield name, rtol, partial(by_diffrax, task, solver(), rtol, max_steps=200_000)
+    alone = better_alone(task)
+    for name, (method, tolerances) in SCIPY.items():
+        for rtol in MORE if full else tolerances:
+            yield name, rtol, partial(by_scipy, task, method, rtol, alone=alone)
+
+
+def _small_runs(task: Task, full: bool) -> Iterator[tuple[str, float, Callable]]:
+    """Those that do, and ours beside them."""
+    for rtol in _EVERY_OTHER:
+        yield RKC, rtol, partial(_by_ours, task, ff.RKC(), rtol)
+    for rtol in (1e-1, 1e-2, 1e-3, 1e-4) if full else (1e-1, 1e-3):
+        yield ROSENBROCK, rtol, partial(_by_ours, task, ff.Rosenbrock(), rtol)
+    for name, (method, tolerances) in IMPLICIT.items():
+        for rtol in tolerances:
+            yield name, rtol, partial(by_scipy, task, method, rtol)
+    for rtol in (1e-2, 1e-4) if full else (1e-2,):
+        yield KVAERNO5, rtol, partial(by_diffrax, task, diffrax.Kvaerno5(), rtol)
+
+
+def _points(runs, wanted: np.ndarray, tell, where: str) -> list[Point]:
+    points = []
+    for name, rtol, run in runs:
+        began = perf_counter()
+        flowed = run()
+        seconds = perf_counter() - began
+        error = float(np.linalg.norm(flowed.matrix - wanted) / np.linalg.norm(wanted))
+        if flowed.why_early is None and np.isfinite(error):
+            point = Point(name, rtol, flowed.n_gradients, error, seconds, flowed.at_least)
+            points.append(point)
+        else:
+            tell(f"{where}: {name} at {rtol:g} did not arrive: {flowed.why_early}")
+    return points
+
+
+# Gradients at a precision ------------------------------------------------------------------------
+
+
+def gradients_at(points: list[Point], precision: float) -> float | None:
+    """Fewest gradients of a solver with an error at or below the precision.
+
+    Along the line through its points in the logarithms of both numbers, in the order of their
+    tolerances; a solver that is too precise already at its cheapest point takes that point.
+    """
+    error = np.log([point.error for point in points])
+    spent = np.log([point.n_gradients for point in points])
+    level = np.log(precision)
+    crossings = [
+        spent[i] + (level - error[i]) / (error[i + 1] - error[i]) * (spent[i + 1] - spent[i])
+        for i in range(len(points) - 1)
+        if (error[i] - level) * (error[i + 1] - level) < 0
+    ]
+    reached = [*spent[error <= level], *crossings]
+    return float(np.exp(min(reached))) if reached else None
+
+
+def _by_solver(points: list[Point]) -> dict[str, list[Point]]:
+    return {
+        name: [point for point in points if point.solver == name]
+        for name in dict.fromkeys(point.solver for point in points)
+    }
+
+
+def _level_rows(where: str, scale: float, points: list[Point]) -> list[tuple]:
+    rows = []
+    for name, mine in _by_solver(points).items():
+        found = [gradients_at(mine, precision) for precision in PRECISIONS]
+        sign = "≥ " if mine[0].at_least else ""
+        rows.append((where, scale, name, *(_said(number, sign) for number in found)))
+    return rows
+
+
+def _said(number: float | None, sign: str) -> Any:
+    return number if number is None else (f"{sign}{number:,.0f}" if sign else round(number))
+
+
+def _margin(points: list[Point], precision: float) -> float | None:
+    """Gradients of the best peer over those of RKC."""
+    found = {
+        name: number
+        for name, mine in _by_solver(points).items()
+        if (number := gradients_at(mine, precision)) is not None
+    }
+    ours = found.get(RKC)
+    peers = [number for name, number in found.items() if name not in OURS]
+    return min(peers) / ours if ours is not None and peers else None
+
+
+# The case ----------------------------------------------------------------------------------------
+
+
+def run(full: bool, tell: Callable[[str], None]) -> Result:
+    levels, drawn, margins = [], [], {precision: [] for precision in PRECISIONS}
+    for setting, runs in ((SETTINGS[full], _runs), (SMALL, _small_runs)):
+        where = f"{setting[0]}×{setting[0]}"
+        for scale in SCALES if full or runs is _runs else SCALES[1:2]:
+            task, wanted = _task(setting, scale)
+            points = _points(runs(task, full), wanted, tell, where)
+            levels += _level_rows(where, scale, points)
+            drawn += [[where, scale, *vars(point).values()] for point in points]
+            for precision in PRECISIONS:
+                margins[precision].append(_margin(points, precision))
+            tell(f"{where} from scale {scale:g}: {_told(margins)}")
+    return Result(
+        tables=(
+            Table(
+                "Gradients for an end matrix at a relative distance of the tight flow's.",
+                ("size", "scale", "solver", *(f"to {precision:g}" for precision in PRECISIONS)),
+                levels,
+            ),
+        ),
+        bars=tuple(_bar(precision, margins[precision]) for precision in PRECISIONS),
+        data={"points": drawn},
+        notes=_NOTES,
+    )
+
+
+def _told(margins: dict) -> str:
+    last = {precision: found[-1] for precision, found in margins.items()}
+    return ", ".join(
+        f"{precision:g}: {'–' if margin is None else f'{margin:.1f}'}"
+        for precision, margin in last.items()
+    )
+
+
+def _bar(precision: float, margins: list[float | None]) -> Bar:
+    known = [margin for margin in margins if margin is not None]
+    missed = len(known) < len(margins)
+    return Bar(
+        f"gradients of the best peer over those of RKC at {precision:g}, least of all starts",
+        None if missed else min(known),
+        5.0 if precision == 1e-3 else 1.0,
+    )
+
+
+_NOTES = (
+    "The flow of a depth-3 network from three scales, up to the time at which its train error is "
+    f"1e-6; the distance is that of the end matrix from a Dopri8 flow at a tolerance of {TIGHT:g}. "
+    "Each solver runs at several relative tolerances, each with the absolute tolerance that "
+    "GradientFlow takes from it; between its points the gradients are interpolated, logarithms "
+    "against logarithms. Rejected steps count, Jacobians by differences count by column, and a "
+    "Jacobian by automatic differentiation counts as many gradients as it has columns.",
+    "Ordinary explicit solvers run at their limit of stability, so that down to about 1e-5 their "
+    "cost hardly depends on the precision: RKC has no such floor, and as a method of second order "
+    "pays two to three times as much for each digit. So take RKC down to a distance of about 1e-5, "
+    "and `GradientFlow(diffrax.Tsit5(), rtol=1e-6)` or, for references, "
+    "`GradientFlow(diffrax.Dopri8(), rtol=1e-9)` below that, or earlier where entries are plenty "
+    "and the flow is not stiff.",
+    "Solvers with a dense Jacobian can run on small problems alone and are compared on one. "
+    "Rosenbrock, ours as well, is for flows that go on long after their ranks are found. LSODA "
+    "takes few gradients until it asks for its Jacobian: on small problems it is the cheapest "
+    "way to many digits.",
+)
+
+
+def figure(result: Result) -> Figure:
+    """A panel for each size and start, a line for each solver."""
+    points = result.data["points"]
+    panels = list(dict.fromkeys((point[0], point[1]) for point in points))
+    figure = Figure(figsize=(3.4 * len(panels), 3.8), layout="constrained")
+    names = list(dict.fromkeys(point[2] for point in points))
+    for ax, (where, scale) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True
+    ):
+        for k, name in enumerate(names):
+            mine = [p for p in points if (p[0], p[1], p[2]) == (where, scale, name)]
+            if mine:
+                ax.plot(
+                    [p[4] for p in mine], [p[5] for p in mine],
+                    marker="osv^D"[k // len(COLORS)], ms=3.5, lw=2.2 if name == RKC else 1.0,
+                    ls="-" if name in OURS else "--", color=COLORS[k % len(COLORS)], label=name,
+                )  # fmt: skip
+        calm(ax)
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_title(f"{where} from scale {scale:g}")
+        ax.set_xlabel("gradients")
+        ax.legend(frameon=False, fontsize=6)
+    figure.axes[0].set_ylabel("relative distance of the end matrix")
+    return figure
+
+
+CASE = Case(
+    name="work_precision",
+    title="Precision of the flow against its cost",
+    question="How many gradients does a flow take for an end matrix of a given precision, by each "
+    "solver?",
+    run=run,
+    figure=figure,
+)
