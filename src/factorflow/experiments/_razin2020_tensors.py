@@ -106,8 +106,8 @@ def _judge(results: Results) -> Finding:
             "error that was asked for: from 1e-2 the smallest components, which are no part of "
             "the tensor, shrink slowly.",
             _runaways(flows),
-            *((_exceptions(found, order),) if ranked else ()),
             *((_of_recipe(found),) if ranked and order == _DOUBTED["order"] else ()),
+            *((_exceptions(found, order),) if ranked else ()),
             *(() if ranked else (WITHOUT,)),
         ),
     )
