@@ -114,7 +114,7 @@ def test_columns_of_zeros_stay_so_and_cost_nothing():
         (lambda: DampedNewton(accept=0.0), "between 0 and 1"),
         (lambda: DampedNewton(trust=1.0), "between 0 and 1"),
         (lambda: QuasiNewton(0), "memory must be 1"),
-        (lambda: solve(PROBLEM, DeepLinear(3), DampedNewton()), r"DeepLinear\(2\) or Symmetric"),
+        (lambda: solve(PROBLEM, DeepLinear(3), DampedNewton()), r"DeepLinear\(2\), Symmetric"),
         (lambda: solve(PROBLEM, LogSVD(), DampedNewton()), "EndToEndFlow"),
     ],
 )

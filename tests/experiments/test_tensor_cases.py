@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from factorflow.experiments._component_cases import ComponentsCase, QuasiNewtonCase
 from factorflow.experiments._tensors import (
     AlternatingCase,
     TensorFlowCase,
@@ -80,6 +81,24 @@ def test_alternating_least_squares_finds_the_rank_on_held_out_entries():
     assert result["rank"] == 2
     assert result["relative_error"] < 1e-4
     assert result["held_out_error"] < 1e-8
+
+
+def test_greedy_components_go_on_to_the_smaller_train_error():
+    (result,) = run(ComponentsCase(**SMALL, components=3))
+    assert result["status"] == result["further_status"] == "TRAIN_ERROR"
+    assert result["n_components"] == 1
+    assert result["largest_component"] == pytest.approx(1, rel=0.1)
+    assert result["train_error"] <= 1e-6
+    assert result["n_gradients"] <= result["further_n_gradients"]
+    assert result["further_error"] < 1e-3
+
+
+def test_quasi_newton_leaves_a_small_start():
+    case = QuasiNewtonCase(**(STARTED | {"train_error": 1e-6, "scale": 1e-3}), components=16)
+    (result,) = run(case)
+    assert result["status"] == "TRAIN_ERROR"
+    assert result["train_error"] <= 1e-6
+    assert result["n_gradients"] < 200
 
 
 def test_all_methods_complete_one_problem_and_one_start():

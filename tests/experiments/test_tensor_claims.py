@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from factorflow.experiments import Results, verdict
+from factorflow.experiments import _greedy_components as components
 from factorflow.experiments import _razin2020_tensor_recipe as recipes
 from factorflow.experiments import _razin2020_tensors as tensors
 from factorflow.experiments import _razin2021_scale as scales
+from factorflow.experiments._component_cases import ComponentsCase, QuasiNewtonCase
 from factorflow.experiments._tensors import (
     AlternatingCase,
     TensorFlowCase,
@@ -136,6 +138,41 @@ def test_a_recipe_that_does_not_come_there_counts_with_its_limit():
     assert row[1:5] == ("100", "at least 4000", "at least 40", "0 of 2")
 
 
+# ------------------------------------------------------------------------------- components
+
+
+def judged_components(counts=lambda case: 20, error=0.02, further=0.005):
+    def result(case):
+        own = {"train_error": 1e-6, "status": "TRAIN_ERROR", "n_gradients": 150}
+        if isinstance(case, ComponentsCase):
+            own |= {"n_gradients": counts(case), "n_components": case.rank}
+            own |= {"relative_error": error, "further_error": further}
+            return own | {"further_n_gradients": 25, "further_status": "TRAIN_ERROR"}
+        if isinstance(case, QuasiNewtonCase):
+            return own | {"n_gradients": 30, "relative_error": 0.4, "n_components": 50}
+        own |= {"relative_error": 0.03, "largest_components": np.array([1.0, 1e-3])}
+        return own | {"n_gradients_to_train_error": 300 if case.order == 3 else None}
+
+    cases = components.CLAIM.cases(components.CLAIM.size(seeds=2))
+    return components.CLAIM.judge(Results([(case, result(case)) for case in cases]))
+
+
+def test_greedy_components_are_judged_by_gradients_and_by_test_error():
+    assert verdict(judged_components().checks) == "reproduced"
+    many = verdict(judged_components(lambda case: 31).checks)
+    assert many.startswith("not reproduced: at least ten times fewer")
+    few_in_one_cell = judged_components(lambda case: 31 if case.n_observed == 100 else 20)
+    assert verdict(few_in_one_cell.checks) == "reproduced"  # that one is not judged
+    assert verdict(judged_components(error=0.04).checks).startswith("differs: at 1e-6")
+    assert verdict(judged_components(further=0.04).checks).startswith("not reproduced: going on")
+
+
+def test_the_limit_of_a_recipe_is_marked_beside_greedy_components():
+    rows = judged_components().tables[0].rows
+    (row,) = (row for row in rows if "order 4" in row[0] and row[1] == "recipe, 0.001")
+    assert row[2:4] == ("at least 4000", "at least 2e+02")
+
+
 # ------------------------------------------------------------------------------- scales
 
 
@@ -165,7 +202,9 @@ def test_error_falls_with_the_scale():
 
 
 @pytest.mark.parametrize(
-    "claim", [tensors.ORDER_3, tensors.ORDER_4, recipes.CLAIM, scales.CLAIM], ids=lambda c: c.id
+    "claim",
+    [tensors.ORDER_3, tensors.ORDER_4, recipes.CLAIM, components.CLAIM, scales.CLAIM],
+    ids=lambda c: c.id,
 )
 def test_cases_of_both_sizes(claim):
     quick, full = (claim.cases(claim.size(full=full)) for full in (False, True))

@@ -9,11 +9,12 @@ from factorflow._errors import InputError
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._newton import aligned, columns_of, each_width, newton_step
 from factorflow.dynamics._tree import norm
-from factorflow.factorizations import AbstractFactorization, DeepLinear, Symmetric
+from factorflow.factorizations import CP, AbstractFactorization, DeepLinear, Symmetric
 from factorflow.trajectories import Status
 
 _REJECTIONS_ALLOWED = 60
 _ROUNDING = 1e-12  # share of the loss below which its decrease says nothing
+_MOST_NUMBERS = 5000  # of components, whose equations are dense
 _LONGER, _SHORTER = 5.0, 4.0
 
 
@@ -31,7 +32,8 @@ class DampedNewton(AbstractDynamics):
     `H` is the whole Hessian. The step length `h` grows where the quadratic model foretold the
     decrease of the loss, and falls where it did not or where ``H + I / h`` is not positive
     definite. Far from a minimum this follows the flow, near one it is Newton's method. After each
-    step the factors of the product are balanced and aligned with its singular vectors.
+    step the factors of a product are balanced and aligned with its singular vectors, and the
+    vectors of each component of :class:`CP` balanced.
 
     For factors of up to a few thousand numbers in all: `H` is dense, and factorized in each step.
     Columns that are zero stay so, and cost nothing.
@@ -54,8 +56,8 @@ class DampedNewton(AbstractDynamics):
     Raises
     ------
     InputError
-        If a share is not between 0 and 1; in use, if the factorization is neither a
-        ``DeepLinear(2)`` nor :class:`Symmetric`.
+        If a share is not between 0 and 1; in use, if the factorization is none of
+        ``DeepLinear(2)``, :class:`Symmetric` and :class:`CP`, or CP components are too many.
     """
 
     accept: float = 0.5
@@ -70,12 +72,19 @@ class DampedNewton(AbstractDynamics):
     def check(self, factorization: AbstractFactorization) -> None:
         super().check(factorization)
         two = isinstance(factorization, DeepLinear) and factorization.depth == 2
-        if not (two or isinstance(factorization, Symmetric)):
+        if not (two or isinstance(factorization, Symmetric | CP)):
             raise InputError(
-                f"DampedNewton moves DeepLinear(2) or Symmetric(); got {factorization!r}."
+                f"DampedNewton moves DeepLinear(2), Symmetric() or CP(); got {factorization!r}."
             )
 
     def init(self, loss, factors, interpolates):
+        numbers = sum(factor.size for factor in factors)
+        if isinstance(loss.factorization, CP) and numbers > _MOST_NUMBERS:
+            raise InputError(
+                f"DampedNewton solves dense equations in all numbers of the components, of which "
+                f"there are {numbers} here and may be {_MOST_NUMBERS}; name fewer components, such "
+                "as CP(8)."
+            )
         value, gradient = loss.value_and_gradient(factors)
         zero = jnp.zeros((), int)
         damping = jnp.max(drifts(loss.factorization, factors, gradient))

@@ -1,4 +1,4 @@
-"""Directions in which a matrix of more columns would leave a critical point."""
+"""Directions in which a matrix or tensor of more columns would leave a critical point."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from factorflow.dynamics._component_escape import outer, strongest_component
 from factorflow.dynamics._lanczos import largest_eigenpair
-from factorflow.factorizations import DeepLinear, Symmetric
+from factorflow.dynamics._newton import by_entries
+from factorflow.factorizations import CP, DeepLinear, Symmetric
 from factorflow.problems import AbstractLoss, EntriesLoss
 
 Factors = tuple[Array, ...]
@@ -29,7 +31,8 @@ def directions_of_escape(loss: AbstractLoss, factors: Factors, most: int, tie: f
 
     Of a :class:`Symmetric` matrix the largest eigenvalue of the symmetric part, else the largest
     singular value. Lanczos, with ``-df/dW`` known by its products alone where the loss visits
-    entries; each product is then a gradient.
+    entries; each product is then a gradient. Of a tensor the strongest component found, whose
+    sweeps count as gradients, and which leaves alone.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ def directions_of_escape(loss: AbstractLoss, factors: Factors, most: int, tie: f
     tie
         Directions whose value falls short of the largest by at most this share of it tie with it.
     """
+    if isinstance(loss.factorization, CP):
+        return _component(loss, factors, most)
     symmetric = isinstance(loss.factorization, Symmetric)
     m, n = loss.factorization.matrix(factors).shape
     product, by_products = _product(loss, factors, symmetric)
@@ -71,6 +76,9 @@ def directions_of_escape(loss: AbstractLoss, factors: Factors, most: int, tie: f
 
 def curvature_along(loss: AbstractLoss, factors: Factors, escape: Escape) -> Array:
     """``d^2 f / dc^2`` of ``f(W + c u v^T)`` along the first direction."""
+    if isinstance(loss.factorization, CP):
+        along = outer(tuple(columns[:, 0] for columns in escape.columns))
+        return jnp.vdot(by_entries(loss, factors)[1], along**2)
     u, v = escape.columns[0][:, :1], escape.columns[-1][:, :1]
     wide = loss.of(DeepLinear(2))
 
@@ -79,6 +87,14 @@ def curvature_along(loss: AbstractLoss, factors: Factors, escape: Escape) -> Arr
         return by_left[:, -1] @ u[:, 0]
 
     return jax.jvp(slope, (jnp.zeros(()),), (jnp.ones(()),))[1]
+
+
+def _component(loss, factors, most: int) -> Escape:
+    field = -by_entries(loss, factors)[0]
+    value, second, vectors, sweeps = strongest_component(field)
+    columns = tuple(jnp.pad(each[:, None], ((0, 0), (0, most - 1))) for each in vectors)
+    # The field, the sweeps, and the curvature of where they led.
+    return Escape(value, second, columns, jnp.ones((), int), sweeps + 2)
 
 
 def _product(loss, factors, symmetric: bool) -> tuple[Callable[[Array], Array], bool]:

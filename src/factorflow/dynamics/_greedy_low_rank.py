@@ -15,7 +15,13 @@ from factorflow.dynamics._escape import Escape, curvature_along, directions_of_e
 from factorflow.dynamics._greedy_path import CriticalPoint, GreedyPath, PhaseEnd
 from factorflow.dynamics._newton import columns_of, from_columns, n_columns
 from factorflow.dynamics._quasi_newton import QuasiNewton
-from factorflow.factorizations import AbstractFactorization, DeepLinear, Symmetric, checked_width
+from factorflow.factorizations import (
+    CP,
+    AbstractFactorization,
+    DeepLinear,
+    Symmetric,
+    checked_width,
+)
 from factorflow.trajectories import Status
 
 
@@ -67,6 +73,16 @@ class GreedyLowRank(AbstractDynamics):
     stationary point that no further rank could improve; if `f` is convex it is optimal, among the
     positive semidefinite matrices if the factorization is :class:`Symmetric`.
 
+    Of a tensor, ``CP(largest number of components)``, a component of vectors of equal norms
+    ``s`` near zero moves in the fixed field ``G = -df/dT``, ``dw_n/dt = G x_{m != n} w_m``. So
+
+        ds/dt = <G, v_1 (x) ... (x) v_N> s^(N - 1),    w_n = s v_n,
+
+    and from ``s_0`` it blows up no earlier than at ``s_0^(2 - N) / ((N - 2) |G|)``, where ``|G|``
+    is the largest value of that product over unit vectors: of many components of one norm, the
+    first to leave is the one along that maximum. It is the counterpart of the top singular pair,
+    and becomes the next component.
+
     The start is zero: ``init`` and ``seed`` have no effect. The width of the factorization is the
     largest rank. ``solution.path`` has the critical points of all ranks with their certificates.
 
@@ -83,7 +99,8 @@ class GreedyLowRank(AbstractDynamics):
         Of the certificate, as a share of the escape from zero.
     stationarity
         Relative motion of the columns at which a phase has ended, as a share of the escape from
-        zero. By default 1e-9, and 1e-6 for phases other than :class:`DampedNewton`.
+        zero; of tensors, as a share of the pace at which the phase set out. By default 1e-9, and
+        1e-6 for phases other than :class:`DampedNewton`.
     rest
         Relative motion, as a share of the pace at which the phase set out, at which it has come
         to rest for the first time. From there it must not run off.
@@ -93,7 +110,7 @@ class GreedyLowRank(AbstractDynamics):
         direction escapes while the columns creep towards infinity. By default 50, and 500 for
         phases other than :class:`DampedNewton`, whose steps are shorter.
     tie
-        Directions within this share of the top eigenvalue leave together, each with
+        Of matrices: directions within this share of the top eigenvalue leave together, each with
         ``epsilon``. A flow from a tiny random start would take them in some other proportion, and
         so might end elsewhere; the path says where it happened. Directions that nearly tie
         are not together here, though a flow must start exponentially small in one over their
@@ -101,8 +118,8 @@ class GreedyLowRank(AbstractDynamics):
     epsilon
         Size of a new column's product, as a share of the size at which it would stop growing if
         it were alone. That is the escape state of the unstable mode, up to terms of this order.
-        By default 1e-6, and 1 for :class:`QuasiNewton`, which does not follow the flow and cannot
-        tell so small a column from rounding.
+        By default 1e-6, and 1 for tensors and for :class:`QuasiNewton`, which do not follow the
+        flow and cannot tell so small a column from rounding.
 
     Notes
     -----
@@ -114,11 +131,21 @@ class GreedyLowRank(AbstractDynamics):
     rates and of what earlier phases left of them. Each point costs the gradients of the search for
     directions as well.
 
+    No published statement is followed for tensors. The bound above is for many components of one
+    small norm; that the flow then follows a single one is measured in the claim
+    ``razin2021.dominant-component``. That the limit goes on so, phase by phase, is not proved: the
+    claim ``factorflow.greedy-components`` compares its ends with those of flows. Finding the
+    strongest component is hard in general: the 64 longest fibres of the field, which is formed as a
+    whole, are each improved by alternating updates, a sweep of which counts as a gradient, and
+    the best is taken. No other is stronger by more than the square root of the number of fibres,
+    which is what the certificate is worth.
+
     Raises
     ------
     InputError
         If a number is not positive or the phase no dynamics; in use, if the factorization is
-        neither ``DeepLinear(2)`` nor :class:`Symmetric`.
+        none of ``DeepLinear(2)``, :class:`Symmetric` and :class:`CP`, or the loss of a tensor is
+        no sum over its entries.
     """
 
     phase: AbstractDynamics = DampedNewton()
@@ -164,22 +191,27 @@ class GreedyLowRank(AbstractDynamics):
     def _stationarity(self) -> float:
         return self._default(self.stationarity, 1e-9, 1e-6)
 
-    @property
-    def _epsilon(self) -> float:
+    def _epsilon(self, factorization) -> float:
         if self.epsilon is not None:
             return self.epsilon
-        return 1.0 if isinstance(self.phase, QuasiNewton) else 1e-6
+        leaps = isinstance(self.phase, QuasiNewton) or isinstance(factorization, CP)
+        return 1.0 if leaps else 1e-6
 
     def check(self, factorization: AbstractFactorization) -> None:
         two = isinstance(factorization, DeepLinear) and factorization.depth == 2
-        if not (two or isinstance(factorization, Symmetric)):
+        if not (two or isinstance(factorization, Symmetric | CP)):
             raise InputError(
-                "GreedyLowRank adds columns to DeepLinear(2, [largest rank]) or Symmetric(largest "
-                f"rank); got {factorization!r}."
+                "GreedyLowRank adds columns to DeepLinear(2, [largest rank]), Symmetric(largest "
+                f"rank) or CP(largest number of components); got {factorization!r}."
             )
         self.phase.check(factorization)
 
     def init(self, loss, factors, interpolates):
+        if isinstance(loss.factorization, CP) and not type(loss).entrywise:
+            raise InputError(
+                "GreedyLowRank on CP() needs a loss by the entries of the tensor, such as that of "
+                f"a Completion; got {type(loss).__name__}."
+            )
         zeros = jax.tree.map(jnp.zeros_like, factors)
         zero, none = jnp.zeros(()), jnp.zeros((), int)
         phase = self.phase.init(loss, zeros, False)
@@ -209,7 +241,8 @@ class GreedyLowRank(AbstractDynamics):
         rest = self._rested(state.inner, phase, drift)
         inner = eqx.tree_at(lambda s: (s.phase, s.rest), state.inner, (phase, rest))
         after = _outside(state, inner)
-        settled = drift <= self._stationarity * inner.scale
+        unit = inner.pace if isinstance(loss.factorization, CP) else inner.scale
+        settled = drift <= self._stationarity * unit
         # A phase that cannot go on is as stationary as rounding lets it be.
         stalled = phase.status == Status.STALLED.code
         away = rest.reached & ~settled & (phase.step - rest.step > self._patience)
@@ -264,7 +297,8 @@ class GreedyLowRank(AbstractDynamics):
         inner = eqx.tree_at(lambda i: i.scale, inner, scale)
         spent = escape.n_gradients + jnp.where(away, 1, 0)
         sides = zip(factors, gradient, strict=True)
-        along = sum(jnp.vdot(a, b) for a, b in sides) / 2  # <G, W>, by each of the two halves
+        # <G, W>, by each of the halves or modes
+        along = sum(jnp.vdot(a, b) for a, b in sides) / _order(factors)
         gap = along + jnp.maximum(escape.value, 0) * _size(loss, factors)
         here = _Points(
             factors, rank, value, jnp.max(drifts(loss.factorization, factors, gradient)),
@@ -290,10 +324,12 @@ class GreedyLowRank(AbstractDynamics):
             lambda every, one: every.at[inner.n_points].set(one), inner.points, here
         )
         bend = jnp.abs(curvature_along(loss, here.factors, escape))
-        size = self._epsilon * escape.value / jnp.where(bend > 0, bend, escape.value)
+        size = self._epsilon(factorization) * escape.value / jnp.where(bend > 0, bend, escape.value)
         factors = _with_new(factorization, here.factors, escape, here.rank, count, size)
         phase = self.phase.init(loss, factors, False)
         pace = escape.value * (2.0 if isinstance(factorization, Symmetric) else 1.0)
+        order = _order(factors)
+        pace = pace * size ** ((order - 2) / order) if order > 2 else pace
         done = (here.time, inner.before[1] + inner.phase.step, here.n_gradients)
         return _Inner(phase, done, inner.scale, pace, _no_rest(factors), points, inner.n_points + 1)
 
@@ -320,8 +356,15 @@ def _no_rest(factors: Factors) -> _Rest:
 
 def _size(loss, factors) -> Array:
     """Nuclear norm, of balanced factors."""
+    if isinstance(loss.factorization, CP):
+        return jnp.sum(loss.factorization.component_norms(factors)[0])
     columns = columns_of(loss.factorization, factors)
     return jnp.asarray(sum(jnp.vdot(column, column) for column in columns)) / len(columns)
+
+
+def _order(factors: Factors) -> int:
+    """Of the tensor, 2 of a matrix, also of one factor."""
+    return max(2, len(factors))
 
 
 def _outside(state: State, inner: _Inner) -> State:
@@ -340,7 +383,8 @@ def _with_new(factorization, factors, escape: Escape, rank, count, size) -> Fact
         which = jnp.arange(most)[None, :] - rank
         new = (which >= 0) & (which < count)
         shifted = jnp.take_along_axis(directions, jnp.clip(which, 0, most - 1), axis=1)
-        return jnp.where(new, jnp.sqrt(size) * shifted, columns)
+        return jnp.where(new, length * shifted, columns)
 
+    length = size ** (1 / _order(factors))
     both = zip(columns_of(factorization, factors), escape.columns, strict=True)
     return from_columns(factorization, tuple(placed(*each) for each in both))

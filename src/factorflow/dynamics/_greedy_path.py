@@ -44,14 +44,17 @@ class CriticalPoint:
         The fastest relative motion of a column along the flow that is left.
     escape, runner_up
         Largest and second eigenvalue (or singular value) of ``-df/dW``: how fast one more column
-        would grow. The certificate is ``escape <= tolerance`` times that at zero.
+        would grow. The certificate is ``escape <= tolerance`` times that at zero. Of a tensor,
+        the largest found of ``<-df/dT, v_1 (x) ... (x) v_N>`` over unit vectors, and that of a
+        component across it.
     n_together
         Directions that left together from here, by a tie; 0 where none left.
     duality_gap
         ``<df/dW, W> + max(escape, 0) ||W||_*``: if `f` is convex, no matrix of at most the same
         nuclear norm (positive semidefinite, for :class:`Symmetric`) has an objective that is
         lower by more. The nuclear norm is that of balanced columns, a bound on it where they are
-        not.
+        not. Of a tensor it is the sum of the norms of the components, and all holds if no
+        component is stronger than the one found.
     end
         How the phase ended.
     n_gradients, time
@@ -98,9 +101,9 @@ class GreedyPath:
 
     @cached_property
     def matrices(self) -> np.ndarray:
-        """The matrices of all points, ``(points, m, n)``."""
+        """The matrices (or tensors) of all points, ``(points, m, n)``."""
         with double_precision():
-            found = [self.factorization.matrix(each.factors) for each in self.points]
+            found = [self.factorization.tensor(each.factors) for each in self.points]
             return np.array(found)
 
     def point(self, rank: int) -> CriticalPoint:

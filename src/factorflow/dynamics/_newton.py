@@ -1,4 +1,4 @@
-"""Newton's equations of the loss in the columns of two halves, or of one symmetric factor."""
+"""Newton's equations of the loss in the columns of its factors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +8,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from factorflow.factorizations import DeepLinear, Symmetric
+from factorflow.dynamics._component_hessian import slope_and_hessian
+from factorflow.factorizations import CP, DeepLinear, Symmetric, equal_norms
 from factorflow.problems import AbstractLoss, EntriesLoss
 
 Factors = tuple[Array, ...]
+
+_FEW_COMPONENTS = 8
 
 
 def newton_step(loss: AbstractLoss, factors: Factors, damping: Array) -> tuple[Factors, Array]:
@@ -24,29 +27,30 @@ def newton_step(loss: AbstractLoss, factors: Factors, damping: Array) -> tuple[F
     Parameters
     ----------
     loss
-        Of :class:`DeepLinear` of depth 2 or of :class:`Symmetric`. If it is a sum over entries of
-        the matrix, `H` is written down; if not, it is differentiated, column by column.
+        Of :class:`DeepLinear` of depth 2, of :class:`Symmetric` or of :class:`CP`. If it is a sum
+        over entries, `H` is written down; if not, it is differentiated, column by column.
     factors
-        ``(W_1, W_2)`` or ``(U,)``.
+        ``(W_1, W_2)``, ``(U,)`` or ``(A_1, ..., A_N)``.
     damping
         A number.
     """
     if not type(loss).entrywise:
         return _differentiated(loss, factors, damping)
-    solve = _symmetric if isinstance(loss.factorization, Symmetric) else _two_halves
-    return solve(*_by_entries(loss, factors), factors, damping)
+    solvers = {Symmetric: _symmetric, CP: _components}
+    solve = solvers.get(type(loss.factorization), _two_halves)
+    return solve(*by_entries(loss, factors), factors, damping)
 
 
-def _by_entries(loss: AbstractLoss, factors: Factors) -> tuple[Array, Array]:
-    """Gradient and curvature of the loss by the entries of the matrix, both ``(m, n)``."""
+def by_entries(loss: AbstractLoss, factors: Factors) -> tuple[Array, Array]:
+    """Gradient and curvature of the loss by the entries of the unknown, both of its shape."""
     dense: Any = loss.dense() if isinstance(loss, EntriesLoss) else loss
-    of_matrix = dense.of(DeepLinear(1))
-    matrix = loss.factorization.matrix(factors)
+    of_unknown = dense.of(DeepLinear(1))
+    unknown = loss.factorization.tensor(factors)
 
-    def gradient(matrix: Array) -> Array:
-        return of_matrix.gradient((matrix,))[0]
+    def gradient(unknown: Array) -> Array:
+        return of_unknown.gradient((unknown,))[0]
 
-    return jax.jvp(gradient, (matrix,), (jnp.ones_like(matrix),))
+    return jax.jvp(gradient, (unknown,), (jnp.ones_like(unknown),))
 
 
 def _two_halves(gradient, curvature, factors: Factors, damping) -> tuple[Factors, Array]:
@@ -89,6 +93,13 @@ def _symmetric(gradient, curvature, factors: Factors, damping) -> tuple[Factors,
     return (step.reshape(d, k),), predicted
 
 
+def _components(gradient, curvature, factors: Factors, damping) -> tuple[Factors, Array]:
+    _, as_factors = ravel_pytree(factors)
+    slope, hessian = slope_and_hessian(gradient, curvature, factors)
+    step = _solved(hessian + damping * jnp.eye(slope.size), -slope)
+    return as_factors(step), -(slope @ step + 0.5 * step @ (hessian @ step))
+
+
 def _differentiated(loss: AbstractLoss, factors: Factors, damping) -> tuple[Factors, Array]:
     flat, as_factors = ravel_pytree(factors)
 
@@ -111,8 +122,11 @@ def _forward(root: Array, right: Array) -> Array:
 def aligned(factorization: Any, factors: Factors) -> Factors:
     """Factors of the same matrix whose columns go along its singular vectors, largest first.
 
-    Two halves are balanced as well.
+    Two halves are balanced as well. Of CP components, factors of the same tensor whose vectors
+    have equal norms within each component.
     """
+    if isinstance(factorization, CP):
+        return equal_norms(jnp, factors)
     if isinstance(factorization, Symmetric):
         u, s, _ = jnp.linalg.svd(factors[0], full_matrices=False)
         return (u * s[None, :],)
@@ -124,15 +138,15 @@ def aligned(factorization: Any, factors: Factors) -> Factors:
 
 
 def columns_of(factorization: Any, factors: Factors) -> tuple[Array, ...]:
-    """The factors with their columns last: ``(W_2, W_1^T)`` or ``(U,)``."""
-    if isinstance(factorization, Symmetric):
+    """The factors with their columns last: ``(W_2, W_1^T)``, ``(U,)`` or ``(A_1, ..., A_N)``."""
+    if isinstance(factorization, Symmetric | CP):
         return factors
     return factors[1], factors[0].T
 
 
 def from_columns(factorization: Any, columns: tuple[Array, ...]) -> Factors:
     """Inverse of :func:`columns_of`."""
-    if isinstance(factorization, Symmetric):
+    if isinstance(factorization, Symmetric | CP):
         return columns
     return columns[1].T, columns[0]
 
@@ -140,7 +154,8 @@ def from_columns(factorization: Any, columns: tuple[Array, ...]) -> Factors:
 def each_width(factorization: Any, factors: Factors, function: Callable[..., Any]) -> Any:
     """``function(factorization, factors)`` on the columns in use alone, which come first.
 
-    Compiled for every width; ``function`` returns factors and other arrays, and the factors come
+    Compiled for every width (of CP components for few or all of them, of which the last may be
+    zero); ``function`` returns factors and other arrays, and the factors come
     back with zeros in place of the columns that are not in use.
     """
     columns = columns_of(factorization, factors)
@@ -159,8 +174,16 @@ def each_width(factorization: Any, factors: Factors, function: Callable[..., Any
 
         return run
 
-    which = jnp.maximum(n_columns(columns) - 1, 0)
-    return jax.lax.switch(which, [of_width(k) for k in range(1, most + 1)])
+    widths = _widths(factorization, most)
+    which = jnp.searchsorted(jnp.array(widths), n_columns(columns))
+    return jax.lax.switch(which, [of_width(k) for k in widths])
+
+
+def _widths(factorization: Any, most: int) -> list[int]:
+    """Those that are compiled, increasing."""
+    if isinstance(factorization, CP):  # each takes seconds to compile
+        return sorted({min(_FEW_COMPONENTS, most), most})
+    return list(range(1, most + 1))
 
 
 def n_columns(columns: tuple[Array, ...]) -> Array:
@@ -171,6 +194,6 @@ def n_columns(columns: tuple[Array, ...]) -> Array:
 
 def narrowed(factorization: Any, width: int) -> Any:
     """The factorization with fewer columns."""
-    if isinstance(factorization, Symmetric):
-        return Symmetric(width)
+    if isinstance(factorization, Symmetric | CP):
+        return type(factorization)(width)
     return DeepLinear(2, [width])

@@ -3,7 +3,7 @@
 from factorflow.factorizations._abstract import AbstractFactorization, AbstractMatrixFactorization
 from factorflow.factorizations._abstract_tensor import AbstractTensorFactorization, lengths
 from factorflow.factorizations._balance import balanced_factors
-from factorflow.factorizations._cp import CP
+from factorflow.factorizations._cp import CP, equal_norms
 from factorflow.factorizations._deep_linear import DeepLinear
 from factorflow.factorizations._graded_svd import graded_svd
 from factorflow.factorizations._hierarchical_tucker import HierarchicalTucker
@@ -28,6 +28,7 @@ __all__ = [
     "balanced_factors",
     "checked_real_depth",
     "checked_width",
+    "equal_norms",
     "graded_svd",
     "growth_power",
     "lengths",

@@ -83,11 +83,16 @@ class CP(AbstractTensorFactorization):
         return (jnp.stack([lengths(jnp, factor, 0) for factor in factors]),)
 
     def balanced(self, factors: Sequence[Any]) -> tuple[np.ndarray, ...]:
-        norms = np.stack([lengths(np, factor, 0) for factor in factors])
-        whole = (norms > 0).all(axis=0)  # a component with a zero vector is zero
-        logs = np.log(np.where(whole, norms, 1))
-        scales = np.where(whole, np.exp(logs.mean(axis=0) - logs), 0)
-        return tuple(np.asarray(factors[n]) * scales[n] for n in range(len(factors)))
+        return equal_norms(np, [np.asarray(factor) for factor in factors])
 
     def __repr__(self) -> str:
         return f"CP(components={self.components})"
+
+
+def equal_norms(xp: Any, factors: Sequence[Any]) -> tuple[Any, ...]:
+    """Factors of the same components, each of vectors of equal norms, by NumPy or JAX."""
+    norms = xp.stack([lengths(xp, factor, 0) for factor in factors])
+    whole = (norms > 0).all(axis=0)  # a component with a zero vector is zero
+    logs = xp.log(xp.where(whole[None, :], norms, 1))
+    scales = xp.where(whole[None, :], xp.exp(logs.mean(axis=0, keepdims=True) - logs), 0)
+    return tuple(factor * scale[None, :] for factor, scale in zip(factors, scales, strict=True))
