@@ -43,9 +43,13 @@ def _run(name: str, full: bool) -> None:
     print(f"== {chosen.title}", flush=True)
     began = perf_counter()
     result = chosen.run(full, lambda text: print(f"   {text}", flush=True))
-    path = save(name, full, result, perf_counter() - began)
+    seconds = perf_counter() - began
     _show(result)
-    print(f"   {perf_counter() - began:.0f} s, stored in {path.relative_to(path.parents[2])}")
+    if not result.tables:
+        print("   nothing was measured: the stored result stays as it is")
+        return
+    path = save(name, full, result, seconds)
+    print(f"   {seconds:.0f} s, stored in {path.relative_to(path.parents[2])}")
 
 
 def _show(result: Result) -> None:

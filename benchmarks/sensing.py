@@ -1,38 +1,57 @@
-"""What one gradient of Gaussian sensing costs, as ratios within one run.
+"""One gradient of Gaussian sensing against the forms it could have had."""
 
-100x100, 2,000 measurement matrices kept in float32, all sums in float64. The gradient is that of
-the loss with respect to the matrix, against:
-
-1. the product form: ``(A * W).sum((1, 2))`` and back ``(r[:, None, None] * A).sum(0)``, in NumPy,
-2. two plain matrix-vector products in float64, one each way, in NumPy and in JAX;
-
-then runs in lockstep: a gradient of 32 matrices at once against 32 of one.
-
-    python benchmarks/sensing.py [--json FILE]
-"""
-
-import argparse
-import json
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _clock import interleaved, median_ratio
+from matplotlib.figure import Figure
 
 import factorflow as ff
+from benchmarks._case import Case, Result, Table
+from benchmarks._clock import interleaved
 from factorflow._blas import one_blas_thread
+from factorflow.plots._style import COLORS, calm
 
-SIZE, RANK, MEASUREMENTS, RUNS = 100, 5, 2000, 32
+SIZES = {False: ((100, 5, 2000),), True: ((50, 3, 1000), (100, 5, 2000), (150, 5, 3000))}
+RUNS = 32
+OURS, PRODUCT, TWO, TWO_JAX = (
+    "ours", "product form, NumPy", "two matrix-vector products, NumPy",
+    "two matrix-vector products, JAX",
+)  # fmt: skip
 
 
-def sensing() -> ff.Sensing:
-    truth = ff.datasets.low_rank(shape=(SIZE, SIZE), rank=RANK, seed=0)
-    return ff.Sensing.gaussian(truth, MEASUREMENTS, seed=0)
+def run(full: bool, tell: Callable[[str], None]) -> Result:
+    rows, batches = [], []
+    for size, rank, count in SIZES[full]:
+        truth = ff.datasets.low_rank(shape=(size, size), rank=rank, seed=0)
+        problem = ff.Sensing.gaussian(truth, count, seed=0)
+        rows += _against_products(problem, size, count)
+        batches.append((size, count, RUNS, *_batch_over_single(problem)))
+        tell(f"{size}x{size}, {count} measurements: done")
+    return Result(
+        tables=(
+            Table("One gradient with respect to the matrix.", _COLUMNS, rows),
+            Table(
+                "Runs in lockstep: one reading of the measurements for all.",
+                ("size", "measurements", "runs", "at once (ms)", "one by one (ms)", "gain"),
+                batches,
+            ),
+        ),
+        notes=(
+            "The measurement matrices are kept in float32, all sums are in float64; the product "
+            "form is `(A * W).sum((1, 2))` and back, the matrix-vector products read the matrices "
+            "in float64. Reading the matrices is what costs: ours reads half as many bytes.",
+        ),
+    )
 
 
-def against_products(problem: ff.Sensing) -> dict:
+_COLUMNS = ("size", "measurements", "form", "gradient (ms)", "quartiles (ms)", "over ours")
+
+
+def _against_products(problem: ff.Sensing, size: int, count: int) -> list[tuple]:
     matrices, values = problem.operator.matrices, problem.values
-    stack = matrices.reshape(MEASUREMENTS, -1).astype(np.float64)
+    stack = matrices.reshape(count, -1).astype(np.float64)
     matrix = np.random.default_rng(0).standard_normal(problem.shape)
 
     def product_form():
@@ -43,61 +62,66 @@ def against_products(problem: ff.Sensing) -> dict:
         residuals = stack @ matrix.ravel() - values
         return (residuals @ stack).reshape(matrix.shape)
 
-    cases = {"product form": product_form, "two products": two_products}
+    contestants = {PRODUCT: product_form, TWO: two_products}
     with jax.enable_x64(True):
         factors = (jnp.asarray(matrix),)
         gradient = jax.jit(lambda loss, factors: loss.gradient(factors))
-        for name, route in (("ours", "fused"), ("two products, JAX", "dense")):
+        for name, route in ((OURS, "fused"), (TWO_JAX, "dense")):
             loss = problem.loss(ff.DeepLinear(1), route)
-            cases[name] = lambda loss=loss: gradient(loss, factors)
-        _agree(cases)
-        seconds = interleaved(cases, 40)
-    ours = seconds["ours"]
-    return {
-        **{f"{name} (ms)": 1e3 * float(np.median(taken)) for name, taken in seconds.items()},
-        **{f"ours / {name}": median_ratio(ours, seconds[name]) for name in cases if name != "ours"},
-    }
+            contestants[name] = lambda loss=loss: gradient(loss, factors)
+        _agree(contestants, count)
+        timings = interleaved(contestants, 20)
+    return [
+        (
+            size, count, name, 1e3 * timing.median,
+            " to ".join(f"{1e3 * second:.3g}" for second in timing.quartiles),
+            timing.over(timings[OURS]),
+        )
+        for name, timing in timings.items()
+    ]  # fmt: skip
 
 
-def batch_over_single(problem: ff.Sensing) -> dict:
+def _batch_over_single(problem: ff.Sensing) -> tuple:
     loss = problem.loss(ff.DeepLinear(1))
     with jax.enable_x64(True):
         draws = np.random.default_rng(0).standard_normal((RUNS, *problem.shape))
         many = (jnp.asarray(draws),)
         gradient = jax.jit(lambda loss, factors: loss.gradient(factors))
         batch = jax.jit(jax.vmap(lambda loss, f: loss.gradient(f), in_axes=(None, 0)))
-        cases = {
+        contestants = {
             "batch": lambda: batch(loss, many),
             "single": lambda: [gradient(loss, (one,)) for one in many[0]],
         }
         with one_blas_thread():  # as in a run
-            seconds = interleaved(cases, 10)
-    return {"ratio": median_ratio(seconds["batch"], seconds["single"])}
+            timings = interleaved(contestants, 5)
+    batch, single = timings["batch"], timings["single"]
+    return 1e3 * batch.median, 1e3 * single.median, single.over(batch)
 
 
-def _agree(cases: dict) -> None:
+def _agree(contestants: dict, count: int) -> None:
     """Nothing is timed that computes something else, the mean aside."""
-    product_form = cases["product form"]() / MEASUREMENTS
-    np.testing.assert_allclose(cases["two products"]() / MEASUREMENTS, product_form, atol=1e-12)
-    for name in ("ours", "two products, JAX"):
-        np.testing.assert_allclose(cases[name]()[0], product_form, atol=1e-12)
+    reference = contestants[PRODUCT]() / count
+    np.testing.assert_allclose(contestants[TWO]() / count, reference, atol=1e-12)
+    for name in (OURS, TWO_JAX):
+        np.testing.assert_allclose(contestants[name]()[0], reference, atol=1e-12)
 
 
-CASES = {"gradient": against_products, "batch_over_single": batch_over_single}
+def figure(result: Result) -> Figure:
+    """Milliseconds of each form at the largest size."""
+    rows = result.tables[0].rows
+    largest = max(row[0] for row in rows)
+    here = [row for row in rows if row[0] == largest]
+    figure = Figure(figsize=(6.4, 2.4), layout="constrained")
+    ax = calm(figure.subplots())
+    ax.barh([row[2] for row in here], [row[3] for row in here], color=COLORS[0])
+    ax.set_xlabel(f"one gradient (ms), {largest}×{largest}, {here[0][1]:,} measurements")
+    return figure
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json")
-    arguments = parser.parse_args()
-    problem, result = sensing(), {}
-    for name, case in CASES.items():
-        result[name] = case(problem)
-        print(name, json.dumps(result[name]), flush=True)
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump(result, file, indent=2)
-
-
-if __name__ == "__main__":
-    main()
+CASE = Case(
+    name="sensing",
+    title="Sensing: reading the measurement matrices",
+    question="What does one gradient of Gaussian sensing cost beside plain ways to write it?",
+    run=run,
+    figure=figure,
+)

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from threading import Lock
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 _lock = Lock()
 _inside = 0
-_limit = None
+_before: list[int] = []  # threads of each library
 
 
 @contextmanager
@@ -32,23 +33,31 @@ def one_blas_thread(when: bool = True) -> Iterator[None]:
 
 
 def _enter() -> None:
-    global _inside, _limit
+    global _inside
     with _lock:
         if _inside == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
+            _before[:] = [library.num_threads for library in _libraries()]
+            for library in _libraries():
+                _set(library, 1)
         _inside += 1
 
 
 def _leave() -> None:
-    global _inside, _limit
+    global _inside
     with _lock:
         _inside -= 1
-        if _inside == 0 and _limit is not None:
-            _limit.restore_original_limits()
-            _limit = None
+        if _inside == 0:
+            for library, number in zip(_libraries(), _before, strict=True):
+                _set(library, number)
+
+
+def _set(library: Any, number: int) -> None:
+    # threadpoolctl 3.8 and later heed only the first thread that ever set a limit, for as long as
+    # it lives. Here all threads share one limit under a lock, so that none can fight another.
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
 
 
 @cache
-def _controller() -> ThreadpoolController:
+def _libraries() -> list[Any]:
     import_module("scipy.linalg")  # loads the BLAS that JAX's LAPACK calls go to
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas").lib_controllers

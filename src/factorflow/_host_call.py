@@ -16,9 +16,9 @@ import numpy as np
 HostFunction = Callable[[list[np.ndarray], list[np.ndarray]], None]
 
 # The oldest version of the interface with these structures; XLA accepts older handlers.
-_API_VERSION = (0, 1)
-_METADATA_EXTENSION = 1
-_EXECUTE = 3
+API_VERSION = (0, 1)
+METADATA_EXTENSION = 1
+EXECUTE = 3
 _INTERNAL_ERROR = 13
 _DTYPES = {
     4: np.dtype(np.int32),
@@ -97,6 +97,20 @@ class _CallFrame(Structure):
     )
 
 
+# Where a handler without Python finds what, in bytes.
+OFFSETS = {
+    "extension": _CallFrame.extension.offset,
+    "stage": _CallFrame.stage.offset,
+    "inputs": _CallFrame.inputs.offset + _Buffers.buffers.offset,
+    "outputs": _CallFrame.outputs.offset + _Buffers.buffers.offset,
+    "type": _Extension.type.offset,
+    "metadata": _Extension.metadata.offset,
+    "version": _Metadata.api_version.offset + _ApiVersion.major.offset,
+    "data": _Buffer.data.offset,
+    "rank": _Buffer.rank.offset,
+    "dims": _Buffer.dims.offset,
+}
+
 _Handler = ctypes.CFUNCTYPE(c_void_p, POINTER(_CallFrame))
 _handlers = []  # XLA keeps only their addresses
 
@@ -111,11 +125,11 @@ def register(name: str, function: HostFunction) -> None:
 
     def handle(frame_pointer):
         frame = frame_pointer.contents
-        if frame.extension and frame.extension.contents.type == _METADATA_EXTENSION:
+        if frame.extension and frame.extension.contents.type == METADATA_EXTENSION:
             version = frame.extension.contents.metadata.contents.api_version
-            version.major, version.minor = _API_VERSION
+            version.major, version.minor = API_VERSION
             return None
-        if frame.stage != _EXECUTE:
+        if frame.stage != EXECUTE:
             return None
         try:
             function(_arrays(frame.inputs), _arrays(frame.outputs))

@@ -382,3 +382,44 @@ def test_values_that_cannot_be_squared_are_refused(size):
     problem = Completion.from_array(size * np.arange(1.0, 7.0).reshape(2, 3))
     with pytest.raises(InputError, match="squared"):
         soft_impute(problem)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_effects_are_fitted_along(turned):
+    """The conditions of the minimum: sums of the residual by side, its norm, its alignment."""
+    problem, damping, weight = noisy(shape=(9, 14), share=0.6), (2.0, 0.5), 2.0
+    level = 3 * np.arange(9)[problem.rows] - problem.columns
+    problem = problem.with_values(problem.values + level)
+    if turned:
+        problem = Completion(problem.shape[::-1], (problem.columns, problem.rows), problem.values)
+        damping = damping[::-1]
+    path = soft_impute(problem, weight, damping=damping, tol=1e-10)
+    rows, columns = path.effects
+    fitted = path.matrix() + rows[:, None] + columns
+    residual = np.where(problem.observed, filled(problem) - fitted, 0)
+    np.testing.assert_allclose(residual.sum(axis=1), damping[0] * rows, atol=1e-3)
+    np.testing.assert_allclose(residual.sum(axis=0), damping[1] * columns, atol=1e-3)
+    assert path.best.rank > 0
+    assert np.linalg.norm(residual, 2) == pytest.approx(weight, rel=1e-4)
+    assert np.sum(residual * path.matrix()) == pytest.approx(weight * path.best.nuclear_norm)
+    penalties = 0.5 * (damping[0] * rows @ rows + damping[1] * columns @ columns)
+    value = 0.5 * np.sum(residual**2) + weight * path.best.nuclear_norm + penalties
+    assert path.objectives[0] == pytest.approx(value)
+    assert path.gaps[0] <= 1e-10
+
+
+def test_above_the_largest_weight_there_are_effects_alone():
+    damping = (1.0, 3.0)
+    path = soft_impute(PROBLEM, n_weights=2, damping=damping)
+    assert path.ranks[0] == 0
+    bare = soft_impute(PROBLEM, 1.01 * path.weights[0], damping=damping, tol=1e-12)
+    rows, columns = bare.effects
+    left_over = PROBLEM.values - rows[PROBLEM.rows] - columns[PROBLEM.columns]
+    sums = np.bincount(PROBLEM.columns, left_over, PROBLEM.shape[1])
+    np.testing.assert_allclose(sums, damping[1] * columns, atol=1e-6)
+
+
+@pytest.mark.parametrize("damping", [1.0, (1.0,), (0.0, 1.0), (np.inf, 1.0), ("a", 1), (1, 2, 3)])
+def test_a_damping_that_is_none_is_refused(damping):
+    with pytest.raises(InputError, match="damping must be two positive"):
+        soft_impute(PROBLEM, 1.0, damping=damping)

@@ -20,7 +20,7 @@ from factorflow import (
     InputError,
     Status,
 )
-from factorflow.estimators import _deep_matrix_completion, rmse
+from factorflow.estimators import _deep_matrix_completion, fit_effects, rmse
 
 
 def test_the_examples_of_the_docstring():
@@ -282,3 +282,24 @@ def test_stored_elements_that_cannot_be_observed_are_refused():
     missing = scipy.sparse.csr_array(np.array([[1.0, np.nan], [2.0, 3.0]]))
     with pytest.raises(InputError, match="missing"):
         DeepMatrixCompletion().fit(missing)
+
+
+def test_the_biases_of_the_second_fit_stand_beside_the_low_rank_part_of_the_first():
+    rng = np.random.default_rng(4)
+    level = rng.normal(size=(20, 1)) + rng.normal(size=(1, 15))
+    noisy = level + TRUTH + 0.3 * rng.normal(size=SHAPE)
+    data = np.where(rng.random(SHAPE) < 0.7, noisy, np.nan)
+    settings = {"biases": "rows+columns", "validation_fraction": 0.2, "random_state": 2}
+    first = DeepMatrixCompletion(refit=False, **settings).fit(data)
+    second = DeepMatrixCompletion(**settings).fit(data)
+    problem = Completion.of(data)
+    cells = problem.rows, problem.columns
+    low_rank = (first.left_ @ first.right_)[cells]
+    left_over = problem.with_values(problem.values - low_rank)
+    wanted = fit_effects(left_over, "rows+columns", second.effects_.damping)
+    np.testing.assert_allclose(second.effects_.matrix(), wanted.matrix(), atol=1e-12)
+    # Down to the train error of the first, whatever the biases leave, and not far below.
+    train, _ = problem.split(0.2, seed=2)
+    reached = np.mean((first.reconstruct()[train.rows, train.columns] - train.values) ** 2)
+    error = np.mean((second.reconstruct()[cells] - problem.values) ** 2)
+    assert 0.5 * reached < error < 1.01 * reached

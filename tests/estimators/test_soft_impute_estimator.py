@@ -26,6 +26,7 @@ def test_the_examples_of_the_docstring():
         *(("weight", value) for value in (0, -1, "a", np.nan, np.inf, True)),
         *(("n_weights", value) for value in (0, 2.5, None, True)),
         *(("biases", value) for value in ("rows", None)),
+        *(("damping", value) for value in (1.0, (0, 1), "ab", (1, 2, 3))),
         *(("validation_fraction", value) for value in (0, 1, None)),
         *(("patience", value) for value in (0, 1.5, "long")),
         *(("max_rank", value) for value in (0, 1.5, "low")),
@@ -148,7 +149,7 @@ def test_a_weight_that_leaves_the_biases_alone():
     model = SoftImpute(weight=1e3, biases="rows+columns").fit(NOISY)
     assert model.rank_ == 0
     effects = fit_effects(problem, "rows+columns", model.effects_.damping)
-    np.testing.assert_allclose(model.reconstruct(), effects.matrix())
+    np.testing.assert_allclose(model.reconstruct(), effects.matrix(), atol=1e-8)
     assert np.isfinite(model.transform(NOISY)).all()
     assert model.path_.statuses == (Certainty.CERTIFIED,)
 
@@ -173,3 +174,17 @@ def test_a_search_over_weights():
     search = GridSearchCV(SoftImpute(), {"weight": [0.5, 3.0, 1e3]}, cv=2, error_score="raise")
     search.fit(NOISY)
     assert search.best_params_["weight"] < 1e3
+
+
+def test_effects_stand_beside_the_low_rank_part():
+    """New rows too: those of the training data get their own reconstruction."""
+    given = {"weight": 1.5, "biases": "rows+columns", "damping": (2.0, 4.0), "tol": 1e-10}
+    model = SoftImpute(**given).fit(NOISY)
+    problem = Completion.of(NOISY)
+    centred = problem.with_values(problem.values - problem.values.mean())
+    path = soft_impute(centred, 1.5, damping=(2.0, 4.0), tol=1e-10)
+    rows, columns = path.effects
+    wanted = problem.values.mean() + rows[:, None] + columns + path.matrix()
+    np.testing.assert_allclose(model.reconstruct(), wanted, atol=1e-10)
+    assert model.effects_.damping == (2.0, 4.0)
+    np.testing.assert_allclose(model.predict(NOISY), model.reconstruct(), atol=1e-4)

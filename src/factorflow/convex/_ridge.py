@@ -36,15 +36,22 @@ class RidgeRows:
             for group, cells in _buckets(rows, self.size)
         ]
 
-    def solve(self, other: np.ndarray, weight: float, pool: Executor) -> np.ndarray:
-        """The half ``(m, r)`` from the other, ``(n, r)``; a row without cells is zero."""
+    def solve(
+        self, other: np.ndarray, weight: float, pool: Executor, known: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The half ``(m, r)`` from the other, ``(n, r)``; a row without cells is zero.
+
+        ``known``, ``(n,)``, is taken off the values of each column first.
+        """
         rank = other.shape[1]
         found = np.zeros((self.size, rank))
         padded = np.vstack([other, np.zeros((1, rank))])
+        taken_off = None if known is None else np.append(known, 0.0)
 
         def solve_part(part) -> None:
             group, columns, values = part
-            found[group] = _solved(padded[columns], values, weight)
+            wanted = values if taken_off is None else values - taken_off[columns]
+            found[group] = _solved(padded[columns], wanted, weight)
 
         # A list, so that an exception of a thread is raised here.
         list(pool.map(solve_part, self._parts(rank)))

@@ -6,18 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from factorflow._blas import one_blas_thread
 from factorflow._errors import InputError
 from factorflow.convex._certainty import Certainty
-from factorflow.convex._regularized import Limits, Point, Regularized
+from factorflow.convex._regularized import Damping, Limits, Point, Regularized, SideEffects
 from factorflow.convex._thin_svd import ThinSVD
 from factorflow.problems import Completion
 
 _STRIDE = 0.6  # between weights further apart there are steps that are not kept
-_COARSE = 1e-2  # their relative gap
+_COARSE = 0.2  # their relative gap
 _MOST_THREADS = 8
 _SMALLEST, _LARGEST = 1e-140, 1e140  # sums of squares beyond these are rounding or infinite
 
@@ -50,6 +51,8 @@ class SoftImputePath:
         The minimizer for all entries at the chosen weight, where that was asked for.
     refit_gap
         Its relative duality gap.
+    effects
+        Of rows ``(m,)`` and of columns ``(n,)``, those of :attr:`best`; None without damping.
     n_sweeps
         Sweeps of alternating regressions in all.
     interrupted
@@ -68,6 +71,7 @@ class SoftImputePath:
     chosen: int
     refitted: ThinSVD | None
     refit_gap: float | None
+    effects: SideEffects | None
     n_sweeps: int
     interrupted: bool
     seconds: float
@@ -109,6 +113,7 @@ def soft_impute(
     validation_fraction: float | None = None,
     patience: int | None = 3,
     refit: bool = True,
+    damping: Damping | None = None,
     tol: float = 1e-3,
     max_rank: int | None = None,
     max_sweeps: int = 1000,
@@ -123,7 +128,9 @@ def soft_impute(
     from the largest weight down, each solution the start of the next, each solved until a duality
     gap proves it: residuals ``E``, scaled so that ``||E||_op <= weight``, are feasible for the
     dual. The solutions are kept as thin factors; nothing of the size of the matrix is formed where
-    the matrix is large.
+    the matrix is large. With a damping ``(r, c)`` effects of rows and columns are fitted along:
+    ``X_ij + b_i + c_j`` takes the place of ``X_ij`` in the squares, and ``r/2 ||b||^2 +
+    c/2 ||c||^2`` is added.
 
     Parameters
     ----------
@@ -144,6 +151,9 @@ def soft_impute(
         held-out error; None goes on to the end.
     refit
         Whether the chosen weight is solved once more for all entries, the held-out ones too.
+    damping
+        Of effects of rows and columns, two positive numbers; None for no effects. The mean of all
+        values is not taken off here.
     tol
         Relative duality gap to reach at every weight.
     max_rank
@@ -182,17 +192,18 @@ def soft_impute(
     True
     """
     _check(problem, n_weights, smallest, patience, tol, max_rank, max_sweeps, start)
+    damping = checked_damping(damping)
     began = perf_counter()
     train, held_out = _parts(problem, held_out, validation_fraction, seed)
     limits = Limits(float(tol), min(max_rank or min(problem.shape), *problem.shape), max_sweeps)
     with one_blas_thread(), ThreadPoolExecutor(_n_threads()) as pool:
-        solver = Regularized(train, pool, seed)
+        solver = Regularized(train, pool, seed, damping)
         largest = solver.largest_weight()
         grid = _grid(weights, largest, n_weights, smallest)
         walk = _Walk(solver, limits, held_out, patience, progress)
         walk.down(grid, largest, start)
         if refit and held_out is not None and not walk.interrupted:
-            walk.refit(Regularized(_together(train, held_out), pool, seed))
+            walk.refit(Regularized(_together(train, held_out), pool, seed, damping))
     return walk.path(perf_counter() - began)
 
 
@@ -224,15 +235,17 @@ class _Walk:
         """Solve the weights in turn, until the held-out error has passed its minimum."""
         above = weights[0] if start is not None else max(largest, weights[0])
         svd = ThinSVD.zero(self._shape) if start is None else start
+        effects = None
         try:
             for weight in weights:
                 for between in _between(above, weight):
-                    svd = self._solved(self.solver, between, svd, self._coarse).svd
-                point = self._solved(self.solver, weight, svd, self.limits)
+                    point = self._solved(self.solver, between, svd, effects, self._coarse)
+                    svd, effects = point.svd, point.effects
+                point = self._solved(self.solver, weight, svd, effects, self.limits)
                 self._keep(point)
                 if self._has_passed():
                     return
-                svd, above = point.svd, weight
+                svd, effects, above = point.svd, point.effects, weight
         except KeyboardInterrupt:
             if not self.points:
                 if self._seen is None:
@@ -244,7 +257,7 @@ class _Walk:
         """Solve the chosen weight for other entries."""
         best = self.points[self.chosen]
         try:
-            self.refitted = self._solved(solver, best.weight, best.svd, self.limits)
+            self.refitted = self._solved(solver, best.weight, best.svd, best.effects, self.limits)
         except KeyboardInterrupt:
             self.interrupted = True
 
@@ -261,6 +274,7 @@ class _Walk:
             chosen=self.chosen,
             refitted=None if refitted is None else refitted.svd,
             refit_gap=None if refitted is None else refitted.gap,
+            effects=(refitted or points[self.chosen]).effects,
             n_sweeps=self.n_sweeps,
             interrupted=self.interrupted,
             seconds=seconds,
@@ -275,8 +289,15 @@ class _Walk:
         limits = self.limits
         return Limits(max(_COARSE, limits.tol), limits.max_rank, limits.max_sweeps)
 
-    def _solved(self, solver: Regularized, weight: float, svd: ThinSVD, limits: Limits) -> Point:
-        point = solver.solve(weight, svd, limits, self._look)
+    def _solved(
+        self,
+        solver: Regularized,
+        weight: float,
+        svd: ThinSVD,
+        effects: SideEffects | None,
+        limits: Limits,
+    ) -> Point:
+        point = solver.solve(weight, svd, limits, self._look, effects)
         self.n_sweeps += point.n_sweeps
         return point
 
@@ -284,6 +305,9 @@ class _Walk:
         self.points.append(point)
         if self.held_out is not None:
             found = point.svd.at(self.held_out.rows, self.held_out.columns)
+            if point.effects is not None:
+                rows, columns = point.effects
+                found += rows[self.held_out.rows] + columns[self.held_out.columns]
             self.errors.append(float(np.sqrt(np.mean((found - self.held_out.values) ** 2))))
 
     def _has_passed(self) -> bool:
@@ -393,6 +417,28 @@ def _check(problem, n_weights, smallest, patience, tol, max_rank, max_sweeps, st
     parts = () if start is None else (start.left, start.singular_values, start.right)
     if not all(np.isfinite(part).all() for part in parts):
         raise InputError("start must hold finite numbers.")
+
+
+def checked_damping(damping: Any) -> Damping | None:
+    """Two numbers, of rows and of columns, or None.
+
+    Raises
+    ------
+    InputError
+        If they are anything else.
+    """
+    if damping is None:
+        return None
+    try:
+        rows, columns = (float(each) for each in damping)
+    except (TypeError, ValueError):
+        rows = columns = np.nan
+    if not all(np.isfinite(each) and each > 0 for each in (rows, columns)):
+        raise InputError(
+            f"damping must be two positive finite numbers, of rows and of columns, or None; got "
+            f"{damping!r}."
+        )
+    return rows, columns
 
 
 def _check_count(name: str, count) -> None:

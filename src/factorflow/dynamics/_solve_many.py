@@ -23,8 +23,12 @@ How = Literal["auto", "batch", "threads", "loop"]
 
 # Above this many multiplications a gradient is work enough for a core by itself, and runs that
 # wait for the slowest of a batch cost more than a batch saves: on two cores at depth 3 a batch
-# wins at 40x40, is about even at 60x60 and loses at 100x100 (benchmarks/engine.py).
+# wins at 40x40, is about even at 60x60 and loses at 100x100 (benchmarks/batches.py).
 _BATCH_BELOW = 200_000
+
+# From so many runs on, losses that share the processor well are worth the second it takes to load
+# what they need.
+_COMPANY = 16
 
 
 def solve_many(
@@ -93,7 +97,10 @@ def solve_many(
         parts = {"dynamics": dynamics, "init": initializer, "stop": stop, "record": record}
         check_parts(each, factorization=factorization, **parts)
     _check_one_shape(runs)
-    settings = Settings(factorization, dynamics, stop, record, route, checked_monitors(monitors))
+    settings = Settings(
+        factorization, dynamics, stop, record, route, checked_monitors(monitors),
+        in_company=len(runs) >= _COMPANY,
+    )  # fmt: skip
     way = _chosen(how, runs, settings)
     if way == "batch":
         solutions = in_batches(runs, settings, progress, finished)

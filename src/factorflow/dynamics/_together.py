@@ -44,10 +44,15 @@ class Settings:
     record: Record
     route: str
     monitors: tuple[Monitor, ...] = ()
+    in_company: bool = False  # of so many runs that losses are made ready for it
 
     def engine(self, problem) -> Engine:
         parts = self.factorization, self.dynamics, self.stop, self.record, None, self.route
-        return make_engine(problem, *parts, self.monitors)
+        engine = make_engine(problem, *parts, self.monitors)
+        return replace(engine, loss=self.ready(engine.loss))
+
+    def ready(self, loss):
+        return loss.for_company() if self.in_company else loss
 
 
 class _Tally:
@@ -191,7 +196,7 @@ def _batch_engine(runs: list[Run], settings: Settings) -> Engine:
 
 def _loss_and_observables(problem, settings: Settings, route: str):
     observables = settings.record.resolve(problem, settings.factorization)
-    return problem.loss(settings.factorization, route), observables
+    return settings.ready(problem.loss(settings.factorization, route)), observables
 
 
 def _structure(tree) -> tuple:

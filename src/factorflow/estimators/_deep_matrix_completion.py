@@ -1,6 +1,7 @@
 """Matrix completion by gradient flow on a deep linear network, as a scikit-learn estimator."""
 
 import warnings
+from functools import partial
 
 from factorflow._errors import FactorflowWarning, InputError
 from factorflow.dynamics import AbstractDynamics, GradientFlow
@@ -15,7 +16,7 @@ from factorflow.estimators._parameters import (
     check_random_state,
     seed_of,
 )
-from factorflow.estimators._residuals import damping_for, hold_out
+from factorflow.estimators._residuals import damping_for, effects_beside, hold_out
 from factorflow.estimators._runs import Settings, matrix_table, n_gradients_of, validated_runs
 from factorflow.estimators._table import Table
 from factorflow.factorizations import DeepLinear
@@ -54,7 +55,8 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
         point. ``"interpolate"``: the flow runs to the train error ``tol``.
     biases
         What is taken off first: ``"none"``, the ``"global"`` mean, or damped ``"rows+columns"``
-        effects, whose damping is tuned on held-out entries.
+        effects, whose damping is tuned on held-out entries. With ``stop="validation"`` these are
+        fitted again for the fit of all entries, of what the low-rank part of the first one leaves.
     tol
         Mean squared train error, relative to the mean square of the values less their biases, at
         which the flow stops at the latest.
@@ -173,12 +175,14 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
         wanted = self.stop == "validation" or self.biases == "rows+columns"
         train, held_out = hold_out(problem, wanted, self.validation_fraction, seed)
         damping = damping_for(self.biases, train, held_out)
+        beside = partial(effects_beside, problem=problem, train=train, held_out=held_out)
         runs, best = validated_runs(
             self._settings(seed),
             problem,
             lambda part: fit_effects(part, self.biases, damping),
             train,
             held_out if self.stop == "validation" else None,
+            beside if self.biases == "rows+columns" else None,
         )
         self.solution_ = best.solution
         self.path_ = runs[0].path()

@@ -16,6 +16,7 @@ DAMPING_GRID = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 _NO_EFFECTS = (np.inf, np.inf)
 _SWEEPS = 15
+_SWEEPS_TO_COMPARE = 5  # enough to tell one damping from another
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Effects:
         return Effects(self.mean, rows, self.columns, self.damping)
 
 
-def fit_effects(problem: Completion, biases: Biases, damping: Damping = (0.0, 0.0)) -> Effects:
+def fit_effects(
+    problem: Completion, biases: Biases, damping: Damping = (0.0, 0.0), n_sweeps: int = _SWEEPS
+) -> Effects:
     """Fit effects by alternating damped means.
 
     With ``mean`` that of the observed values and sums over the observed cells of each row or
@@ -63,7 +66,7 @@ def fit_effects(problem: Completion, biases: Biases, damping: Damping = (0.0, 0.
     if biases != "rows+columns":
         return Effects(mean, rows, columns, _NO_EFFECTS)
     centred = problem.values - mean
-    for _ in range(_SWEEPS):
+    for _ in range(n_sweeps):
         columns = damped_means(problem.columns, centred - rows[problem.rows], n, damping[1])
         rows = damped_means(problem.rows, centred - columns[problem.columns], m, damping[0])
     return Effects(mean, rows, columns, damping)
@@ -73,7 +76,7 @@ def tune_damping(train: Completion, held_out: Completion) -> Damping:
     """The damping of the grid with the least squared error on held-out entries."""
 
     def error(damping: Damping) -> float:
-        effects = fit_effects(train, "rows+columns", damping)
+        effects = fit_effects(train, "rows+columns", damping, _SWEEPS_TO_COMPARE)
         return rmse(effects.at(held_out.rows, held_out.columns), held_out.values)
 
     return min(product(DAMPING_GRID, DAMPING_GRID), key=error)

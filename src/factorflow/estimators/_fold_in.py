@@ -1,6 +1,8 @@
 """New rows against a fitted column space."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -32,21 +34,37 @@ class ColumnSpace:
         ``(m, w)`` and ``(w, n)``: the low-rank part as a product.
     noise
         Mean squared train error.
-
-    Attributes
-    ----------
-    basis
-        ``(r, n)``: ``C^(1/2) V`` along its principal directions, so that coefficients of the
-        fitted rows have mean square 1.
+    damping
+        Of a row's effect, if that is fitted at once with its coefficients; None if before them.
     """
 
-    def __init__(self, left: np.ndarray, right: np.ndarray, noise: float):
-        q_right, r_right = np.linalg.qr(right.T)
-        _, values, directions = np.linalg.svd(np.linalg.qr(left, mode="r") @ r_right.T)
+    def __init__(
+        self,
+        left: np.ndarray,
+        right: np.ndarray,
+        noise: float,
+        damping: float | None = None,
+    ):
+        self._left, self._right, self._noise = left, right, noise
+        self._damping = damping
+
+    # Worked out where it is wanted: many a fit is asked for its own cells alone.
+    @cached_property
+    def basis(self) -> np.ndarray:
+        """``(r, n)``: ``C^(1/2) V`` along its principal directions.
+
+        So coefficients of the fitted rows have mean square 1.
+        """
+        q_right, r_right = np.linalg.qr(self._right.T)
+        _, values, directions = np.linalg.svd(np.linalg.qr(self._left, mode="r") @ r_right.T)
         kept = values > _NEGLIGIBLE * max(values[0], np.finfo(float).tiny)
-        spread = values[kept] / np.sqrt(len(left))
-        self.basis = spread[:, None] * (directions[kept] @ q_right.T)
-        self.noise = max(noise, _LEAST_NOISE * float(np.sum(spread**2)))
+        spread = values[kept] / np.sqrt(len(self._left))
+        return spread[:, None] * (directions[kept] @ q_right.T)
+
+    @property
+    def noise(self) -> float:
+        """Mean squared deviation of an observation."""
+        return max(self._noise, _LEAST_NOISE * float(np.sum(self.basis**2)))
 
     def fold_in(self, effects: Effects, cells) -> Table:
         """A table of new rows, ``(k, n)``, from their observed cells.
@@ -54,10 +72,23 @@ class ColumnSpace:
         The mean and the column effects are those of ``effects``; row effects and coefficients
         come from each row's own cells. A row without any gets the mean and the column effects.
         """
+        if self._damping is not None:
+            return self._with_effects(effects, cells, self._damping)
         own = effects.of_rows(cells)
         left_over = cells.values - own.at(cells.rows, cells.columns)
         left = self.coefficients(cells.shape[0], cells.rows, cells.columns, left_over)
         return Table(own, left, self.basis, self.noise)
+
+    def _with_effects(self, effects: Effects, cells, damping: float) -> Table:
+        """Row effects and coefficients at once: the effect is one of a level direction."""
+        size = np.sqrt(self.noise / damping)
+        level = np.full((1, self.basis.shape[1]), size)
+        basis = np.vstack([self.basis, level])
+        left_over = cells.values - effects.mean - effects.columns[cells.columns]
+        n_rows, rows, columns = cells.shape[0], cells.rows, cells.columns
+        found = _coefficients(basis, self.noise, n_rows, rows, columns, left_over)
+        own = replace(effects, rows=size * found[:, -1])
+        return Table(own, found[:, :-1], self.basis, self.noise)
 
     def complete(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The whole row, ``(n,)``, from its values at the given columns."""
@@ -68,23 +99,36 @@ class ColumnSpace:
         self, n_rows: int, rows: np.ndarray, columns: np.ndarray, values: np.ndarray
     ) -> np.ndarray:
         """Coefficients of rows, ``(n_rows, r)``, from cells that are sorted by row."""
-        found = np.zeros((n_rows, len(self.basis)))
-        by_column = np.ascontiguousarray(self.basis.T)
-        for group, cells in _rows_alike(n_rows, rows, len(self.basis)):
-            found[group] = self._solved(by_column[columns[cells]], values[cells])
-        return found
+        return _coefficients(self.basis, self.noise, n_rows, rows, columns, values)
 
-    def _solved(self, seen: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Ridge solutions ``(k, r)`` of stacked rows: ``seen`` (k, p, r), ``values`` (k, p)."""
-        across = seen.transpose(0, 2, 1)
-        # The smaller system of the two is the better conditioned one.
-        if seen.shape[1] < seen.shape[2]:
-            weights = np.linalg.solve(self._damped(seen @ across), values[..., None])
-            return (across @ weights)[..., 0]
-        return np.linalg.solve(self._damped(across @ seen), across @ values[..., None])[..., 0]
 
-    def _damped(self, gram: np.ndarray) -> np.ndarray:
-        return gram + self.noise * np.eye(gram.shape[-1])
+def _coefficients(
+    basis: np.ndarray,
+    noise: float,
+    n_rows: int,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+) -> np.ndarray:
+    found = np.zeros((n_rows, len(basis)))
+    by_column = np.ascontiguousarray(basis.T)
+    for group, cells in _rows_alike(n_rows, rows, len(basis)):
+        found[group] = _solved(by_column[columns[cells]], values[cells], noise)
+    return found
+
+
+def _solved(seen: np.ndarray, values: np.ndarray, noise: float) -> np.ndarray:
+    """Ridge solutions ``(k, r)`` of stacked rows: ``seen`` (k, p, r), ``values`` (k, p)."""
+    across = seen.transpose(0, 2, 1)
+    # The smaller system of the two is the better conditioned one.
+    if seen.shape[1] < seen.shape[2]:
+        weights = np.linalg.solve(_damped(seen @ across, noise), values[..., None])
+        return (across @ weights)[..., 0]
+    return np.linalg.solve(_damped(across @ seen, noise), across @ values[..., None])[..., 0]
+
+
+def _damped(gram: np.ndarray, noise: float) -> np.ndarray:
+    return gram + noise * np.eye(gram.shape[-1])
 
 
 def _rows_alike(

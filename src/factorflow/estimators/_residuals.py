@@ -5,7 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from factorflow.estimators._effects import Biases, Damping, Effects, rmse, tune_damping
+from factorflow.estimators._effects import (
+    Biases,
+    Damping,
+    Effects,
+    fit_effects,
+    rmse,
+    tune_damping,
+)
 from factorflow.estimators._table import Table
 from factorflow.problems import Completion
 
@@ -26,6 +33,24 @@ def damping_for(biases: Biases, train: Completion, held_out: Completion | None) 
     if biases != "rows+columns" or held_out is None:
         return (1.0, 1.0)
     return tune_damping(train, held_out)
+
+
+def effects_beside(
+    table: Table, problem: Completion, train: Completion, held_out: Completion | None
+) -> Effects:
+    """Row and column effects of what the low-rank part of a fit leaves of a problem's values.
+
+    Found alone, effects take up some of what a low-rank part would explain better. The damping is
+    tuned anew, the fit being of ``train``.
+    """
+
+    def less_low_rank(part: Completion) -> Completion:
+        low_rank = table.at(*part.indices) - table.effects.at(*part.indices)
+        return with_values(part, part.values - low_rank)
+
+    held_out = held_out and less_low_rank(held_out)
+    damping = damping_for("rows+columns", less_low_rank(train), held_out)
+    return fit_effects(less_low_rank(problem), "rows+columns", damping)
 
 
 def less_effects(problem: Completion, effects: Any) -> np.ndarray:

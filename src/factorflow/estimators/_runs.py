@@ -109,11 +109,13 @@ def validated_runs(
     effects_of: Callable[[Completion], Any],
     train: Completion,
     held_out: Completion | None,
+    effects_beside: Callable[[Any], Any] | None = None,
 ) -> tuple[list[Run], Run]:
     """All runs of a fit, and the one that is the fit.
 
     With held-out entries the rest is fitted up to the least error on them, then everything up to
-    the train error of that point.
+    the train error of that point; there the biases are those of ``effects_beside(fit)``, where it
+    is given, in place of ``effects_of(problem)``.
     """
     target, runs = float(settings.tol), []
     if held_out is not None:
@@ -124,7 +126,14 @@ def validated_runs(
             return runs, first
         if first.solution is not None:
             target = max(target, first.solution.train_error)
-    runs.append(run(settings, problem, effects_of(problem), target))
+    if effects_beside is None or not runs:
+        effects = effects_of(problem)
+    else:
+        effects = effects_beside(runs[0].table)
+        # Other biases leave another mean square: the train error is to be the same.
+        left = float(np.mean(less_effects(problem, effects) ** 2))
+        target = max(settings.tol, target * runs[0].unit ** 2 / max(left, np.finfo(float).tiny))
+    runs.append(run(settings, problem, effects, target))
     # A validated fit is worth more than a second one that did not come to its end.
     return runs, runs[0] if runs[-1].interrupted else runs[-1]
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from factorflow._errors import FactorflowWarning
 from factorflow.convex import Certainty, SoftImputePath, ThinSVD, soft_impute
+from factorflow.convex._soft_impute import checked_damping
 from factorflow.estimators._abstract import AbstractMatrixCompletion
-from factorflow.estimators._effects import BIASES, Biases, Damping, fit_effects
+from factorflow.estimators._effects import BIASES, Biases, Damping, Effects, fit_effects
 from factorflow.estimators._fold_in import ColumnSpace
 from factorflow.estimators._parameters import (
     check_callable,
@@ -40,7 +41,8 @@ class SoftImpute(AbstractMatrixCompletion):
         minimize  1/2 sum_observed (X_ij - Y_ij)^2 + weight ||X||_*,
 
     a convex problem that is solved for a whole path of weights, each to a duality gap
-    (:func:`soft_impute`). A larger weight means lower rank, and smaller values.
+    (:func:`soft_impute`). A larger weight means lower rank, and smaller values. Effects of rows
+    and columns are fitted along, not before.
 
     Parameters
     ----------
@@ -51,10 +53,14 @@ class SoftImpute(AbstractMatrixCompletion):
         Number of weights of the path: a geometric grid from the spectral norm of the zero-filled
         ``Y``, where ``X`` is zero, to a thousandth of it.
     biases
-        What is taken off first: ``"none"``, the ``"global"`` mean, or damped ``"rows+columns"``
-        effects, whose damping is tuned on held-out entries.
+        Beside the low-rank part: ``"none"``, the ``"global"`` mean, or with it damped
+        ``"rows+columns"`` effects ``b_i + c_j``, for which ``(r ||b||^2 + c ||c||^2) / 2`` is added
+        to the above.
+    damping
+        That ``(r, c)``; None tunes it on held-out entries for effects without a low-rank part.
+        Beside one somewhat larger numbers are often better.
     validation_fraction
-        Share of the entries held out for the weight and for the damping.
+        Share of the entries held out for the weight and for the damping, where not given.
     refit
         Whether all entries are fitted again at the weight that was found; else the held-out ones
         stay unused.
@@ -121,11 +127,12 @@ class SoftImpute(AbstractMatrixCompletion):
         *,
         n_weights=30,
         biases: Biases = "global",
+        damping=None,
         validation_fraction=0.1,
         refit=True,
         patience=3,
         max_rank=None,
-        tol=1e-3,
+        tol=1e-2,
         max_sweeps=1000,
         random_state=0,
         progress=None,
@@ -133,6 +140,7 @@ class SoftImpute(AbstractMatrixCompletion):
         self.weight = weight
         self.n_weights = n_weights
         self.biases: Biases = biases
+        self.damping = damping
         self.validation_fraction = validation_fraction
         self.refit = refit
         self.patience = patience
@@ -147,6 +155,7 @@ class SoftImpute(AbstractMatrixCompletion):
             check_number("weight", self.weight)
         check_whole("n_weights", self.n_weights)
         check_one_of("biases", self.biases, BIASES)
+        checked_damping(self.damping)
         check_number("validation_fraction", self.validation_fraction, below=1)
         check_count("patience", self.patience)
         check_count("max_rank", self.max_rank)
@@ -157,9 +166,12 @@ class SoftImpute(AbstractMatrixCompletion):
 
     def _fit_table(self, problem: Completion) -> Table:
         seed = seed_of(self.random_state)
-        wanted = self.weight is None or self.biases == "rows+columns"
+        tuned = self.biases == "rows+columns" and self.damping is None
+        wanted = self.weight is None or tuned
         train, held_out = hold_out(problem, wanted, self.validation_fraction, seed)
-        damping = damping_for(self.biases, train, held_out)
+        damping = checked_damping(self.damping)
+        if tuned:
+            damping = damping_for(self.biases, train, held_out)
         self.validation_error_ = None
         if self.weight is not None or held_out is None:
             table, path = self._path(problem, damping, weight=self.weight)
@@ -178,13 +190,14 @@ class SoftImpute(AbstractMatrixCompletion):
     def _path(
         self,
         problem: Completion,
-        damping: Damping,
+        damping: Damping | None,
         held_out: Completion | None = None,
         weight: float | None = None,
         start: ThinSVD | None = None,
     ) -> tuple[Table, SoftImputePath | None]:
-        """The fit of what effects leave, at one weight or at the best for held-out entries."""
-        effects = fit_effects(problem, self.biases, damping)
+        """The fit at one weight, or at the best for held-out entries."""
+        with_effects = self.biases == "rows+columns"
+        effects = fit_effects(problem, "global" if with_effects else self.biases)
         residuals = less_effects(problem, effects)
         if are_rounding(residuals, problem):
             return biases_alone(problem, effects), None
@@ -194,8 +207,11 @@ class SoftImpute(AbstractMatrixCompletion):
             held_out=held_out and with_values(held_out, less_effects(held_out, effects)),
             start=start,
             refit=False,
+            damping=damping if with_effects else None,
             **self._settings(),
         )
+        if path.effects is not None and damping is not None:
+            effects = Effects(effects.mean, *path.effects, damping)
         table = biases_alone(problem, effects)
         if path.best.rank:
             left, right = path.best.halves()
@@ -246,7 +262,9 @@ class SoftImpute(AbstractMatrixCompletion):
         if self.rank_ == 0:
             return super()._column_space(table)
         left = np.sqrt(len(table.left)) * np.linalg.qr(table.left)[0]
-        return ColumnSpace(left, table.right, self.weight_)
+        with_effects = self.biases == "rows+columns"
+        damping = table.effects.damping[0] if with_effects else None
+        return ColumnSpace(left, table.right, self.weight_, damping)
 
 
 def _was_interrupted(path: SoftImputePath | None) -> bool:

@@ -1,6 +1,6 @@
 """The deep linear network W = W_N ... W_1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import pairwise
 from operator import index
@@ -13,6 +13,8 @@ import numpy as np
 from factorflow._errors import InputError
 from factorflow.factorizations._abstract import AbstractMatrixFactorization, Shape, sides
 from factorflow.factorizations._balance import balanced_factors
+
+Product = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class DeepLinear(AbstractMatrixFactorization):
@@ -60,18 +62,24 @@ class DeepLinear(AbstractMatrixFactorization):
         return min(*shape, *self._hidden(shape))
 
     def matrix(self, factors: Sequence[jax.Array]) -> jax.Array:
+        return self.matrix_by(jnp.matmul, factors)
+
+    def matrix_by(self, product: Product, factors: Sequence[jax.Array]) -> jax.Array:
+        """The end-to-end matrix, ``(m, n)``, by this product of two matrices."""
         if len(factors) == 1:
             return factors[0]
-        left, right = self.halves(factors)
-        return left @ right
+        left, right = self.halves(factors, product)
+        return product(left, right)
 
-    def halves(self, factors: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def halves(
+        self, factors: Sequence[jax.Array], product: Product = jnp.matmul
+    ) -> tuple[jax.Array, jax.Array]:
         if len(factors) == 1:
             raise InputError("A network of depth 1 has no halves; take its matrix instead.")
         cut = 1 + int(np.argmin([factor.shape[0] for factor in factors[:-1]]))
         # Each half grows from its narrow end, so that no product is wider than it must be.
-        right = reduce(jnp.matmul, reversed(factors[:cut]))
-        left = reduce(lambda product, factor: factor @ product, factors[cut:])
+        right = reduce(product, reversed(factors[:cut]))
+        left = reduce(lambda grown, factor: product(factor, grown), factors[cut:])
         return left, right
 
     def singular_values(self, factors: Sequence[jax.Array]) -> jax.Array:

@@ -1,5 +1,7 @@
 """The loss that forms the whole matrix or tensor."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -8,7 +10,11 @@ import jax.numpy as jnp
 
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
+from factorflow.problems._blas_gradient import value_and_gradient as by_blas
 from factorflow.problems._loss import AbstractLoss, Factors
+from factorflow.problems._products import worth_blas
+
+Product = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class DenseLoss(AbstractLoss):
@@ -37,15 +43,31 @@ class DenseLoss(AbstractLoss):
     values: jax.Array
     observed: jax.Array
     count: jax.Array
+    in_company: bool = eqx.field(static=True)
 
     def __init__(self, factorization: Any, values: Any, observed: Any, count: Any):
-        self.factorization = factorization
+        self.factorization, self.in_company = factorization, False
         self.values, self.observed, self.count = checked_grids(values, observed, count)
 
     def __call__(self, factors: Factors) -> jax.Array:
         with double_precision():
-            residual = self.observed * (whole(self, factors) - self.values)
-            return 0.5 * jnp.sum(residual**2) / self.count
+            return self.value(factors)
+
+    def value(self, factors: Factors, product: Product | None = None) -> jax.Array:
+        """The loss, in double precision already; matrices multiplied as is said."""
+        residual = self.observed * (whole(self, factors, product) - self.values)
+        return 0.5 * jnp.sum(residual**2) / self.count
+
+    def value_and_gradient(self, factors: Factors) -> tuple[jax.Array, Factors]:
+        if not (self.in_company and worth_blas(self.factorization, factors)):
+            return super().value_and_gradient(factors)
+        with double_precision():
+            return by_blas(self, tuple(factors))
+
+    def for_company(self) -> AbstractLoss:
+        other = self.of(self.factorization)
+        object.__setattr__(other, "in_company", True)
+        return other
 
 
 def checked_grids(values: Any, observed: Any, count: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -61,9 +83,11 @@ def checked_grids(values: Any, observed: Any, count: Any) -> tuple[jax.Array, ja
         return values, observed, jnp.asarray(count, jnp.float64)
 
 
-def whole(loss: Any, factors: Factors) -> jax.Array:
+def whole(loss: Any, factors: Factors, product: Product | None = None) -> jax.Array:
     """What the factors stand for, of the shape of the values of the loss."""
-    tensor = loss.factorization.tensor(factors)
+    factorization = loss.factorization
+    made = factorization.tensor if product is None else partial(factorization.matrix_by, product)
+    tensor = made(factors)
     if tensor.shape != loss.values.shape:
         raise InputError(
             f"The factors make an unknown of shape {tensor.shape}, "

@@ -55,6 +55,10 @@ class AbstractLoss(eqx.Module):
             object.__setattr__(other, name, factorization if name == "factorization" else value)
         return other
 
+    def for_company(self) -> "AbstractLoss":
+        """The same loss, computed so that runs side by side leave each other the processor."""
+        return self
+
     # JAX would read a pickled float64 array as float32 wherever double precision is not set.
 
     def __getstate__(self) -> dict[str, Any]:

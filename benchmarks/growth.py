@@ -1,0 +1,207 @@
+"""How the cost of one gradient grows: with size, depth, entries and width, each by itself."""
+
+from collections.abc import Callable, Sequence
+from math import ceil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+import factorflow as ff
+from benchmarks._case import Case, Result, Table
+from benchmarks._clock import in_child, interleaved
+from factorflow.plots._style import COLORS, calm
+
+# What varies: how it is computed, the rest, the values (quick, full), what theory expects.
+_BY_ENTRIES = {"route": "entries", "shape": [5000, 2000], "depth": 3}
+AXES = {
+    "size": (
+        {"route": "dense", "depth": 3, "width": None}, (100, 200, 400, 800),
+        (50, 100, 200, 400, 800, 1600), "3 (products), memory 2",
+    ),
+    "depth": (
+        {"route": "dense", "shape": [200, 200], "width": None}, (4, 8, 16),
+        (2, 4, 8, 16, 32, 64), "1 (3 (N − 1) products), memory 1",
+    ),
+    "entries": (
+        _BY_ENTRIES | {"width": 16}, (100_000, 300_000, 1_000_000),
+        (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000), "1, memory 1",
+    ),
+    "width": (
+        _BY_ENTRIES | {"entries": 300_000}, (16, 32, 64), (4, 8, 16, 32, 64, 128),
+        "1 (entries times width), later 2 (layers times layers), memory 1",
+    ),
+}  # fmt: skip
+LARGEST = {"route": "entries", "shape": [20_000, 5_000], "depth": 3, "width": 16,
+           "entries": 1_000_000}  # fmt: skip
+N_GRADIENTS = 50  # of the run on the largest problem
+REPEATS = 9
+SEEN_MB = 20.0  # memory above idle that is no chance of the allocator
+
+
+def run(full: bool, tell: Callable[[str], None]) -> Result:
+    idle = {route: _measured(_idle(route)).peak_mb for route in ("dense", "entries")}
+    tables, fits, points = [], [], {}
+    for axis, (rest, quick, large, expected) in AXES.items():
+        values = large if full else quick
+        rows = [_row(axis, value, rest, idle[rest["route"]]) for value in values]
+        tell(f"{axis}: " + ", ".join(f"{value} {1e3 * row[1]:.3g} ms" for value, row in
+                                      zip(values, rows, strict=True)))  # fmt: skip
+        tables.append(Table(_caption(axis, rest), (axis, *_COLUMNS), rows))
+        fits.append((axis, _exponent(rows, 1, 0.0), _exponent(rows, 5, SEEN_MB), expected))
+        points[axis] = [[row[0], row[1], row[5]] for row in rows]
+    return Result(
+        tables=(_fitted(fits), *tables, _largest(tell)),
+        data={"points": points},
+        notes=(
+            "Each row is a process of its own that makes the problem, compiles the gradient and "
+            f"takes the median of {REPEATS} of them; peak memory is the whole process's, and "
+            "memory above idle is what exceeds that of the same process on an 8×8 problem "
+            f"({idle['dense']:.0f} MB by whole matrices, {idle['entries']:.0f} MB by entries).",
+            "Small values are ruled by fixed costs, so exponents are fitted over the upper half "
+            f"of the values, of memory where it is {SEEN_MB:g} MB above idle. By entries "
+            "neither time nor memory depends on the number of cells, "
+            "only on the observed ones and on the factors.",
+        ),
+    )
+
+
+_COLUMNS = (
+    "gradient (s)", "quartiles (s)", "first, with compilation (s)", "peak memory (MB)",
+    "above idle (MB)",
+)  # fmt: skip
+
+
+def _fitted(fits: Sequence[tuple]) -> Table:
+    return Table(
+        "Exponents: time and memory grow as this power of the value.",
+        ("what grows", "time", "memory above idle", "expected"),
+        fits,
+    )
+
+
+def _caption(axis: str, rest: dict) -> str:
+    what = {
+        "size": "Size n of an n×n matrix: whole matrices, depth 3, full width.",
+        "depth": "Depth: whole matrices, 200×200, full width.",
+        "entries": "Observed entries: by entries, 5,000×2,000, depth 3, width 16.",
+        "width": "Width, the largest rank: by entries, 5,000×2,000, 300,000 entries, depth 3.",
+    }
+    return what[axis]
+
+
+def _row(axis: str, value: int, rest: dict, idle: float) -> tuple:
+    task = {"width": None, "entries": None, **rest}
+    task |= {"shape": [value, value]} if axis == "size" else {axis: value}
+    child = _measured(task)
+    took = child.answer
+    low, high = took["quartiles"]
+    return (
+        value, took["median"], f"{low:.3g} to {high:.3g}", took["first"], child.peak_mb,
+        max(child.peak_mb - idle, 0.0),
+    )  # fmt: skip
+
+
+def _idle(route: str) -> dict:
+    return {"route": route, "shape": [8, 8], "depth": 3, "width": None, "entries": 20}
+
+
+def _measured(task: dict):
+    return in_child("benchmarks.growth", "one_gradient", task)
+
+
+def one_gradient(task: dict) -> dict:
+    """Seconds of a gradient of a task, for a process of its own."""
+    problem, network = problem_of(task), _network(task)
+    with jax.enable_x64(True):
+        loss = problem.loss(network, task["route"])
+        factors = tuple(map(jnp.asarray, ff.Gaussian(0.5)(network, problem.shape, 0)))
+        gradient = jax.jit(lambda loss, factors: loss.value_and_gradient(factors))
+        timing = interleaved({"gradient": lambda: gradient(loss, factors)}, REPEATS)["gradient"]
+    return {"first": timing.first, "median": timing.median, "quartiles": timing.quartiles}
+
+
+def one_run(task: dict) -> dict:
+    """Seconds of a run of so many gradients, compiled before."""
+    problem, network = problem_of(task), _network(task)
+    stop = ff.Stop(n_gradients=N_GRADIENTS)
+    found = {}
+
+    def solve():
+        found["run"] = ff.solve(problem, network, stop=stop, route=task["route"], throw=False)
+        return found["run"].factors
+
+    timing = interleaved({"run": solve}, 1)["run"]
+    return {
+        "first": timing.first, "median": timing.median, "gradients": found["run"].n_gradients
+    }  # fmt: skip
+
+
+def problem_of(task: dict) -> ff.Completion:
+    """Cells drawn uniformly, values standard normal; a fifth of the cells if no number is given."""
+    m, n = task["shape"]
+    rng = np.random.default_rng(0)
+    count = task["entries"] or m * n // 5
+    if m * n <= 10 * count:
+        cells = rng.choice(m * n, count, replace=False)
+    else:  # without a permutation of all cells
+        cells = rng.permutation(np.unique(rng.integers(m * n, size=count + count // 5)))[:count]
+    values = rng.standard_normal(len(cells))
+    return ff.Completion.from_triples(cells // n, cells % n, values, (m, n))
+
+
+def _network(task: dict) -> ff.DeepLinear:
+    depth, width = task["depth"], task["width"]
+    return ff.DeepLinear(depth, None if width is None else [width] * (depth - 1))
+
+
+def _exponent(rows: Sequence[tuple], column: int, least: float) -> float | None:
+    """Slope of logarithms over the upper half, by least squares, of what exceeds the least."""
+    chosen = [row for row in rows[-max(2, ceil(len(rows) / 2)) :] if row[column] > least]
+    if len(chosen) < 2:
+        return None
+    x, y = (np.log([row[k] for row in chosen]) for k in (0, column))
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def _largest(tell) -> Table:
+    gradient = _measured(LARGEST)
+    solved = in_child("benchmarks.growth", "one_run", LARGEST)
+    tell(
+        f"largest: gradient {gradient.answer['median']:.3g} s, run {solved.answer['median']:.3g} s"
+    )
+    return Table(
+        "A large problem by entries: 20,000×5,000, 1,000,000 entries, depth 3, width 16.",
+        ("gradient (s)", "peak memory (MB)", "gradients of a run", "run, warm (s)",
+         "run, with compilation (s)", "whole process (s)", "its peak memory (MB)"),
+        [(gradient.answer["median"], gradient.peak_mb, solved.answer["gradients"],
+          solved.answer["median"], solved.answer["first"], solved.seconds, solved.peak_mb)],
+    )  # fmt: skip
+
+
+def figure(result: Result) -> Figure:
+    """Seconds of a gradient against each value, with the fitted slope."""
+    figure = Figure(figsize=(8.4, 5.6), layout="constrained")
+    exponents = {row[0]: row[1] for row in result.tables[0].rows}
+    axes = figure.subplots(2, 2).ravel()
+    for ax, color, (axis, points) in zip(axes, COLORS, result.data["points"].items(), strict=False):
+        calm(ax)
+        x, seconds, _ = zip(*points, strict=True)
+        ax.loglog(x, 1e3 * np.array(seconds), "o-", color=color)
+        ax.set_xlabel(axis)
+        ax.set_ylabel("one gradient (ms)")
+        ax.set_title(f"exponent {exponents[axis]:.2f}", fontsize=9)
+        if max(x) < 10_000:
+            ax.set_xticks(x, list(map(str, x)))
+            ax.minorticks_off()
+    return figure
+
+
+CASE = Case(
+    name="growth",
+    title="Growth: what a larger problem costs",
+    question="How do the time and memory of one gradient grow with size, depth, entries and width?",
+    run=run,
+    figure=figure,
+)
