@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import jax
@@ -32,6 +32,11 @@ class Timing:
         return float(np.median(self.seconds))
 
     @property
+    def least(self) -> float:
+        """For limits of the hardware, to which noise only adds."""
+        return float(np.min(self.seconds))
+
+    @property
     def quartiles(self) -> tuple[float, float]:
         low, high = np.quantile(self.seconds, [0.25, 0.75])
         return float(low), float(high)
@@ -42,16 +47,18 @@ class Timing:
 
 
 def interleaved(
-    contestants: dict[str, Callable[[], object]], repeats: int, inner: int = 1
+    contestants: dict[str, Callable[[], object]], repeats: int, inner: int = 1, pause: float = 0.0
 ) -> dict[str, Timing]:
     """Each contestant once to warm up, then all in turns, so that noise hits all alike.
 
-    ``inner`` calls make one measurement where a call takes microseconds.
+    ``inner`` calls make one measurement where a call takes microseconds. ``pause`` seconds before
+    each let the threads of the one before fall asleep: those of OpenBLAS spin for a while.
     """
     first = {name: _seconds(run) for name, run in contestants.items()}
     taken: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, run in contestants.items():
+            sleep(pause)
             taken[name].append(_seconds(run, inner))
     return {name: Timing(first[name], np.array(taken[name])) for name in contestants}
 

@@ -13,9 +13,9 @@ os.environ["MPLBACKEND"] = "Agg"
 _COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
 os.environ.setdefault("FACTORFLOW_CACHE", str(_COMPILED))
 
-import jax
-import pytest
-from hypothesis import settings
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 # A broadcast between different ranks is a mistake until somebody writes it out.
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,12 +1,14 @@
 """MovieLens ratings, from a local folder or file, or downloaded when asked."""
 
 from os import PathLike
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from factorflow._errors import InputError
 from factorflow.datasets._movielens_archives import fetched_ratings_file
 from factorflow.datasets._movielens_files import found_ratings_file, read_ratings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def movielens(
@@ -15,7 +17,7 @@ def movielens(
     version: str = "latest-small",
     download: bool = False,
     sha256: str | None = None,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """The ratings of a MovieLens data set of GroupLens, one row per rating.
 
     Parameters

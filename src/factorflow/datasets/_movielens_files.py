@@ -3,11 +3,12 @@
 import math
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from factorflow._errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = {"user": "int64", "item": "int64", "rating": "float64", "timestamp": "int64"}
 CSV_HEADER = "userId,movieId,rating,timestamp"
@@ -50,8 +51,10 @@ def found_ratings_file(path: str | PathLike[str]) -> Path:
     return known[0]
 
 
-def read_ratings(file: Path) -> pd.DataFrame:
+def read_ratings(file: Path) -> "pd.DataFrame":
     """All ratings of a file in one of the three formats."""
+    import pandas as pd
+
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,9 +1,9 @@
 """The records of a run, taken when they are due and bounded in number."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from factorflow.trajectories import (
     AbstractSchedule,
@@ -12,6 +12,9 @@ from factorflow.trajectories import (
     build_trajectory,
     check_dimensions,
 )
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Recorder:
@@ -47,7 +50,7 @@ class Recorder:
         """Step of the first record, where the grid starts."""
         return int(self.records[0]["step"].max())
 
-    def trajectory(self, run: int, attributes: dict) -> xr.Dataset:
+    def trajectory(self, run: int, attributes: dict) -> "xr.Dataset":
         """The records of one run, up to its end."""
         own = [{name: seen[run] for name, seen in record.items()} for record in self.records]
         # A run of a batch that has ended stays as it is; time alone may stand still in float64.

@@ -7,6 +7,7 @@ import numpy as np
 from factorflow.estimators._effects import Effects
 
 _NUMBERS_AT_ONCE = 4_000_000
+_CHEAPER_WHOLE = 10  # cells in all over those asked for, up to which all are computed
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,12 @@ class Table:
         return replace(self, left=left, right=right)
 
     def _low_rank_at(self, rows, columns) -> np.ndarray:
+        (m, width), n = self.left.shape, self.right.shape[1]
+        if m * n <= _CHEAPER_WHOLE * rows.size:  # a product is faster than to gather its factors
+            return (self.left @ self.right)[rows, columns]
         found = np.empty(rows.size)
         flat_rows, flat_columns, by_column = rows.ravel(), columns.ravel(), self.right.T
-        step = max(1, _NUMBERS_AT_ONCE // max(1, self.left.shape[1]))
+        step = max(1, _NUMBERS_AT_ONCE // max(1, width))
         for start in range(0, rows.size, step):
             part = slice(start, start + step)
             left, right = self.left[flat_rows[part]], by_column[flat_columns[part]]

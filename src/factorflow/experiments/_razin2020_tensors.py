@@ -67,7 +67,7 @@ def _cases(order: int, size: Size, instances_compared: int) -> list[TensorCase]:
 
 def _doubted(scale: float, instance: int) -> TensorRecipeCase:
     return TensorRecipeCase(
-        **_DOUBTED,
+        **_DOUBTED,  # pyright: ignore[reportArgumentType]
         instance=instance,
         scale=scale,
         train_error=1e-6,

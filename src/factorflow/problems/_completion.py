@@ -4,10 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse
 
 from factorflow._errors import InputError
@@ -24,6 +23,9 @@ from factorflow.problems._sampling import (
     sampled_pairs,
     split_positions,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,7 @@ class Completion:
             For arrays and frames: boolean, of the shape of the data, True where observed. By
             default all that is neither NaN nor masked.
         """
-        if isinstance(data, pd.DataFrame):
+        if _frames.is_frame(data):
             return cls._of_frame(data, observed)
         if isinstance(data, Completion) or scipy.sparse.issparse(data):
             if observed is not None:
@@ -176,13 +178,13 @@ class Completion:
         return cls.from_triples(triples.row, triples.col, triples.data, S.shape, duplicates)
 
     @classmethod
-    def from_frame(cls, df: pd.DataFrame) -> "Completion":
+    def from_frame(cls, df: "pd.DataFrame") -> "Completion":
         """A wide pandas frame: index and columns are the labels, a missing value is missing."""
         return cls._of_frame(df, None)
 
     @classmethod
     def from_long_frame(
-        cls, df: pd.DataFrame, *columns: Any, duplicates: str = "refuse"
+        cls, df: "pd.DataFrame", *columns: Any, duplicates: str = "refuse"
     ) -> "Completion":
         """A pandas frame with one line for each observed cell.
 
@@ -399,7 +401,7 @@ class Completion:
         return loss_of_cells(factorization, self.shape, self.indices, self.values, route)
 
     @classmethod
-    def _of_frame(cls, df: pd.DataFrame, observed: Any) -> "Completion":
+    def _of_frame(cls, df: "pd.DataFrame", observed: Any) -> "Completion":
         _check_frame(df)
         grid, labels = _frames.frame_grid(df)
         return cls(*grid_cells(grid, observed, labels), tuple(labels))
@@ -435,5 +437,5 @@ def _axes(indices: Any) -> tuple[Any, ...]:
 
 
 def _check_frame(df: Any) -> None:
-    if not isinstance(df, pd.DataFrame):
+    if not _frames.is_frame(df):
         raise InputError(f"df must be a pandas DataFrame; got {type(df).__name__}.")

@@ -1,13 +1,24 @@
-"""Observed cells and labels out of pandas frames."""
+"""Observed cells and labels out of pandas frames.
 
+Pandas is imported where it is used: it takes half as long as all that a flow needs.
+"""
+
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from factorflow._errors import InputError
 from factorflow.problems._numbers import Indices, Labels, to_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def is_frame(data: Any) -> bool:
+    """Whether this is a pandas frame; without pandas nothing is."""
+    return "pandas" in sys.modules and isinstance(data, sys.modules["pandas"].DataFrame)
 
 
 def checked_labels(
@@ -29,6 +40,8 @@ def checked_labels(
 
 def label_vector(labels: Any, size: int, name: str) -> np.ndarray:
     """A read-only vector of `size` labels, none of them missing, none twice."""
+    import pandas as pd
+
     vector = _plain(labels)
     if vector.shape != (size,):
         raise InputError(f"{name} labels must be {size}, one for each {name}; got {len(vector)}.")
@@ -57,7 +70,7 @@ def _plain(labels: Any) -> np.ndarray:
     return plain
 
 
-def frame_grid(df: pd.DataFrame) -> tuple[np.ndarray, Labels]:
+def frame_grid(df: "pd.DataFrame") -> tuple[np.ndarray, Labels]:
     """The values of a wide frame as a matrix, and its labels."""
     labels = (
         label_vector(df.index, df.shape[0], "row"),
@@ -69,7 +82,7 @@ def frame_grid(df: pd.DataFrame) -> tuple[np.ndarray, Labels]:
 
 
 def long_frame_cells(
-    df: pd.DataFrame, axes: Sequence[Any], value: Any
+    df: "pd.DataFrame", axes: Sequence[Any], value: Any
 ) -> tuple[Indices, np.ndarray, tuple[np.ndarray, ...]]:
     """``(indices, values, labels)`` of a frame with one line for each cell.
 
@@ -87,10 +100,14 @@ def long_frame_cells(
 
 
 def _is_real(dtype: Any) -> bool:
+    import pandas as pd
+
     return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
 
 
-def _column(df: pd.DataFrame, name: Any) -> pd.Series:
+def _column(df: "pd.DataFrame", name: Any) -> "pd.Series":
+    import pandas as pd
+
     series = df[name] if name in df.columns else None
     if isinstance(series, pd.Series):
         return series
@@ -98,8 +115,10 @@ def _column(df: pd.DataFrame, name: Any) -> pd.Series:
     raise InputError(f"The frame has {count} {name!r}; it has {', '.join(map(repr, df.columns))}.")
 
 
-def _codes(series: pd.Series, name: Any) -> tuple[np.ndarray, np.ndarray]:
+def _codes(series: "pd.Series", name: Any) -> tuple[np.ndarray, np.ndarray]:
     """Positions in a vector of labels, sorted where labels can be compared."""
+    import pandas as pd
+
     missing = series.isna().to_numpy()
     if missing.any():
         raise InputError(

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from factorflow._errors import InputError
 
@@ -55,6 +54,8 @@ def to_numbers(values: np.ndarray, indices: Indices, labels: Labels) -> np.ndarr
     """
     if values.dtype.kind in "biuf":
         return values.astype(np.float64)
+    import pandas as pd
+
     result = np.full(len(values), np.nan)
     for k in np.flatnonzero(~np.asarray(pd.isna(values))):
         result[k] = _number(values[k], cell_name([axis[k] for axis in indices], labels))

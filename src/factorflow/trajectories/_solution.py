@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from factorflow._x64 import double_precision
 from factorflow.factorizations import AbstractFactorization
@@ -18,6 +17,9 @@ from factorflow.trajectories._snapshot import (
 )
 from factorflow.trajectories._spectrum import effective_rank_of
 from factorflow.trajectories._status import Status
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class Solution:
     seed: int
     seconds: float
     state: Any
-    record_trajectory: Callable[[], xr.Dataset]
+    record_trajectory: "Callable[[], xr.Dataset]"
     held_out_error: float | None = None
     path: Any = None
     monitors: tuple[MonitorReport, ...] = ()
@@ -82,7 +84,7 @@ class Solution:
         return self.status.successful
 
     @cached_property
-    def trajectory(self) -> xr.Dataset:
+    def trajectory(self) -> "xr.Dataset":
         """What was recorded, over the dimension ``record``; see :class:`Record`."""
         return self.record_trajectory()
 

@@ -1,5 +1,6 @@
 """Numbers of a spectrum."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -20,6 +21,10 @@ def effective_rank_of(singular_values: ArrayLike) -> Array:
     Source: Roy and Vetterli 2007.
     """
     with double_precision():
-        values = jnp.asarray(singular_values)
-        p = values / jnp.sum(values)
-        return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1))))
+        return _effective_rank(jnp.asarray(singular_values))
+
+
+@jax.jit  # one small program instead of one for each operation
+def _effective_rank(values: Array) -> Array:
+    p = values / jnp.sum(values)
+    return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1))))

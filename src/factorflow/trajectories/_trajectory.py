@@ -1,14 +1,20 @@
-"""Trajectories as labelled arrays, in memory and on disk."""
+"""Trajectories as labelled arrays, in memory and on disk.
+
+Xarray, and pandas with it, are imported where they are used: a run itself goes without.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from factorflow._errors import InputError
 from factorflow._files import whole_file
 from factorflow.trajectories._observables import Observable
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 COORDINATES = {
     "time": "gradient-flow time; for a descent, step times learning rate",
@@ -19,12 +25,14 @@ COORDINATES = {
 
 def build_trajectory(
     observables: Sequence[Observable], records: Sequence[dict], attributes: dict
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Dataset over the dimension ``record`` from what was seen at each record.
 
     Each record maps the names of the observables, and ``time``, ``step`` and ``n_gradients``, to
     numbers or arrays.
     """
+    import xarray as xr
+
     check_dimensions(observables, {name: np.shape(seen) for name, seen in records[0].items()})
     variables = {
         observable.name: _variable(observable, [record[observable.name] for record in records])
@@ -37,7 +45,7 @@ def build_trajectory(
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def save_trajectory(trajectory: xr.Dataset, path: str | Path) -> None:
+def save_trajectory(trajectory: "xr.Dataset", path: str | Path) -> None:
     """Write a trajectory to a NetCDF file, whole or not at all.
 
     Raises
@@ -49,7 +57,7 @@ def save_trajectory(trajectory: xr.Dataset, path: str | Path) -> None:
         trajectory.to_netcdf(unfinished, engine="h5netcdf", format="NETCDF4")
 
 
-def load_trajectory(path: str | Path) -> xr.Dataset:
+def load_trajectory(path: str | Path) -> "xr.Dataset":
     """Read a trajectory that :func:`save_trajectory` wrote, wholly into memory.
 
     Raises
@@ -57,6 +65,8 @@ def load_trajectory(path: str | Path) -> xr.Dataset:
     InputError
         If there is no such file or it is no NetCDF file.
     """
+    import xarray as xr
+
     if not Path(path).is_file():
         raise InputError(f"There is no trajectory file {path}.")
     try:
