@@ -44,9 +44,11 @@ def test_effects_are_the_tuned_least_squares():
     np.testing.assert_allclose(found["mean"].matrix(), given.values.mean())
 
 
-def test_the_estimators_own_effects_are_that_baseline():
+def test_effects_before_a_low_rank_part_are_that_baseline():
+    """With a stop by validation they are fitted once more, beside the low-rank part."""
     given = problem()
-    model = DeepMatrixCompletion(2, biases="rows+columns", random_state=0).fit(given)
+    settings = {"biases": "rows+columns", "stop": "interpolate", "random_state": 0}
+    model = DeepMatrixCompletion(2, **settings, max_gradients=50).fit(given)
     effects = baselines(given, model.validation_fraction, 0)["row_column_effects"]
     np.testing.assert_allclose(model.effects_.matrix(), effects.matrix(), rtol=1e-12)
 

@@ -24,6 +24,7 @@ from cli_inputs import (
 from factorflow import Completion, DeepMatrixCompletion
 from factorflow.cli._completion_files import Files
 from factorflow.cli._read_image import hidden_pixels
+from factorflow.estimators import fit_effects, tune_damping
 
 NOISE = 0.1
 
@@ -72,7 +73,8 @@ def test_json_holds_the_numbers_of_an_independent_computation(wide_run):
     model = DeepMatrixCompletion(2, biases="rows+columns", random_state=0).fit(train)
     gap = model.reconstruct()[test.rows, test.columns] - test.values
     assert content["test_rmse"] == pytest.approx(np.sqrt(np.mean(gap**2)), rel=1e-9)
-    own = model.effects_.matrix()[test.rows, test.columns] - test.values
+    damping = tune_damping(*train.split(0.1, 0))
+    own = fit_effects(train, "rows+columns", damping).at(test.rows, test.columns) - test.values
     effects = content["baselines"]["row_column_effects"]["test_rmse"]
     assert effects == pytest.approx(np.sqrt(np.mean(own**2)), rel=1e-12)
     assert content["n_gradients"] == model.n_gradients_

@@ -17,6 +17,7 @@ from factorflow.cli._input import Input, PlainArray
 from factorflow.cli._interrupts import Interrupts
 from factorflow.cli._method import Options
 from factorflow.cli._progress import FitProgress
+from factorflow.estimators import fit_effects, tune_damping
 
 NOISE = 0.1
 ESTIMATORS = {"soft-impute": SoftImpute, "nuclear-norm": NuclearNormCompletion}
@@ -56,7 +57,8 @@ def test_json_holds_the_numbers_of_an_independent_computation(a_run):
     assert content["rank"] == np.linalg.matrix_rank(low_rank)
     assert content["gap"] == pytest.approx(model.gap_)
     assert content["status"] == "CERTIFIED"
-    own = model.effects_.matrix()[test.rows, test.columns] - test.values
+    damping = tune_damping(*train.split(0.1, 0))
+    own = fit_effects(train, "rows+columns", damping).at(test.rows, test.columns) - test.values
     effects = content["baselines"]["row_column_effects"]["test_rmse"]
     assert effects == pytest.approx(np.sqrt(np.mean(own**2)), rel=1e-12)
     if method == SOFT:

@@ -12,7 +12,6 @@ from factorflow import (
     EndToEndFlow,
     Gaussian,
     GradientDescent,
-    GreedyLowRank,
     HierarchicalTucker,
     InputError,
     Record,
@@ -111,7 +110,6 @@ def test_components_of_a_matrix_have_its_singular_values():
         (lambda s: s.matrix, "neither matrix nor singular values"),
         (lambda s: s.singular_values, "neither matrix nor singular values"),
         (lambda s: flow_of(CP(2), dynamics=EndToEndFlow(2)), "CP"),
-        (lambda s: flow_of(CP(2), dynamics=GreedyLowRank()), "CP"),
         (lambda s: component_norms(0), "k must be 1 or more"),
     ],
 )

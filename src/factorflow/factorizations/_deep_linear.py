@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import pairwise
-from operator import index
+from operator import index, matmul
 
 import equinox as eqx
 import jax
@@ -62,7 +62,7 @@ class DeepLinear(AbstractMatrixFactorization):
         return min(*shape, *self._hidden(shape))
 
     def matrix(self, factors: Sequence[jax.Array]) -> jax.Array:
-        return self.matrix_by(jnp.matmul, factors)
+        return self.matrix_by(matmul, factors)
 
     def matrix_by(self, product: Product, factors: Sequence[jax.Array]) -> jax.Array:
         """The end-to-end matrix, ``(m, n)``, by this product of two matrices."""
@@ -72,7 +72,7 @@ class DeepLinear(AbstractMatrixFactorization):
         return product(left, right)
 
     def halves(
-        self, factors: Sequence[jax.Array], product: Product = jnp.matmul
+        self, factors: Sequence[jax.Array], product: Product = matmul
     ) -> tuple[jax.Array, jax.Array]:
         if len(factors) == 1:
             raise InputError("A network of depth 1 has no halves; take its matrix instead.")
