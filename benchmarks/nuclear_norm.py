@@ -15,8 +15,8 @@ from benchmarks._clock import in_child
 from benchmarks._peers import missing
 from factorflow.plots._style import COLORS, calm
 
-ROUNDS = {False: 3, True: 5}
-SHORT, SHORT_ROUNDS = 1.0, 11  # seconds of a run that is repeated more often: noise hits it harder
+ROUNDS = {False: 1, True: 5}
+SHORT, SHORT_ROUNDS = 0.3, 7  # seconds of a run that is repeated more often: noise hits it harder
 TOLERANCES = (1e-3, 1e-5, 1e-6, 1e-9)  # of ours; its default where it is alone
 DEFAULT = 1e-6
 ACCURACIES = (1e-4, 1e-6)  # of SCS: absolute and relative

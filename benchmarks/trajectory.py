@@ -394,8 +394,8 @@ def _bars(ours: Measured, theirs: Measured | None, processes: dict[str, list]) -
 
 
 _NO_KVAERNO5 = (
-    "its root finder takes a dense Jacobian at each step, here of 30,000 columns, a gradient each, "
-    "and 7 GB, and accepts no matrix-free solver; work_precision has it on a small problem"
+    "its root finder, as it comes, takes a dense Jacobian at each step, here of 30,000 columns, a "
+    "gradient each, and 7 GB; work_precision has it on a small problem"
 )
 _NOTES = (
     "100×100 of rank 5, full layers, the same Gaussian start of scale 1e-3 for everybody. A first "
