@@ -10,6 +10,7 @@ import diffrax
 import numpy as np
 import scipy.integrate
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 import factorflow as ff
 from benchmarks._case import Bar, Case, Result, Table
@@ -267,6 +268,7 @@ def figure(result: Result) -> Figure:
         calm(ax)
         ax.set_xscale("log")
         ax.set_yscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_title(f"{where} from scale {scale:g}")
         ax.set_xlabel("gradients")
         ax.legend(frameon=False, fontsize=6)
