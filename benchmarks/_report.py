@@ -21,7 +21,7 @@ _HEAD = """# Performance
 Measured, not promised: each section is one run of one command, in which all contestants took turns
 on the same work. Ratios mean more than seconds: machines differ, and are noisy.
 
-    make bench               every case in its quick size, under ten minutes on two cores
+    make bench               every case in its quick size
     make bench-full          the large sizes
     python -m benchmarks roof     one case
 
@@ -45,8 +45,10 @@ def write_report(tell=print) -> None:
 
 def page() -> str:
     """Text of the page."""
-    sections = [_section(case(name), *found) for name in NAMES if (found := load(name))]
-    return "\n".join([_HEAD, *sections])
+    stored = {name: found for name in NAMES if (found := load(name))}
+    sections = [_section(case(name), *found) for name, found in stored.items()]
+    minutes = sum(about["seconds"] for about, _ in stored.values()) / 60
+    return "\n".join([_HEAD, f"All cases below took {minutes:.0f} minutes together.\n", *sections])
 
 
 def _section(case: Case, about: dict[str, Any], result: Result) -> str:
