@@ -9,13 +9,14 @@ from typing import Any
 
 # In the environment, so that the command line's child processes draw without a display too.
 os.environ["MPLBACKEND"] = "Agg"
+
+import jax
+import pytest
+from hypothesis import settings
+
 # Nothing of the tests goes to the user's folder; a second run finds what the first compiled.
 _COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
 os.environ.setdefault("FACTORFLOW_CACHE", str(_COMPILED))
-
-import jax  # noqa: E402
-import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
 
 # A broadcast between different ranks is a mistake until somebody writes it out.
 jax.config.update("jax_numpy_rank_promotion", "raise")
