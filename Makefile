@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check bench bench-full clean
+.PHONY: help install demo test explore check bench bench-full clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: $(VENV)/.installed ## Run the tests, the linter and the check of the impor
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+explore: $(VENV)/.installed ## Run the tests on new random examples, where "test" repeats the same
+	FACTORFLOW_EXAMPLES=new $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev ## Run every check of the source: lint, format, types, imports
 	$(BIN)/ruff check

@@ -21,11 +21,10 @@ os.environ.setdefault("FACTORFLOW_CACHE", str(_COMPILED))
 # A broadcast between different ranks is a mistake until somebody writes it out.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# No deadline: the first call of a test compiles. The same examples on every run of a service.
-settings.register_profile(
-    "default", deadline=None, max_examples=30, derandomize=bool(os.environ.get("CI"))
-)
-settings.load_profile("default")
+# No deadline: the first call of a test compiles. The same examples on every run, new ones on demand.
+settings.register_profile("same", deadline=None, max_examples=30, derandomize=True)
+settings.register_profile("new", deadline=None, max_examples=30)
+settings.load_profile(os.environ.get("FACTORFLOW_EXAMPLES", "same"))
 
 
 def _is_local(family: int, address: Any) -> bool:
