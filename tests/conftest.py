@@ -21,7 +21,7 @@ os.environ.setdefault("FACTORFLOW_CACHE", str(_COMPILED))
 # A broadcast between different ranks is a mistake until somebody writes it out.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# No deadline: the first call of a test compiles. The same examples on every run, new ones on demand.
+# No deadline: the first call of a test compiles. The same examples on every run, or new ones.
 settings.register_profile("same", deadline=None, max_examples=30, derandomize=True)
 settings.register_profile("new", deadline=None, max_examples=30)
 settings.load_profile(os.environ.get("FACTORFLOW_EXAMPLES", "same"))
