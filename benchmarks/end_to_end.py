@@ -94,7 +94,7 @@ def _velocity(dynamics: ff.EndToEndFlow, loss: Any) -> Callable:
     def of_factors(factors):
         left, logs, right = factors
         sides = Sides(left, right, jnp.zeros_like(logs))
-        return flow._terms(loss).vf(0.0, sides, logs)
+        return flow._field(loss, logs)(0.0, sides)[0]
 
     return of_factors
 

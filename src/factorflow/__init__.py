@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from factorflow._errors import FactorflowWarning, FlowError, InputError
+from factorflow._lazily import lazily
 
 if TYPE_CHECKING:
     from factorflow import (
@@ -137,7 +138,6 @@ _FOLDERS = (
     "theory",
     "trajectories",
 )
-_FOLDER_OF = {name: folder for folder, names in _HOME.items() for name in names}
 
 __all__ = [
     "CP",
@@ -204,6 +204,9 @@ __all__ = [
 ]
 
 
+_of_a_folder = lazily(__name__, _HOME)
+
+
 def __getattr__(name: str):
     if name == "__version__":
         from importlib.metadata import version  # it takes longer than all the rest
@@ -211,9 +214,7 @@ def __getattr__(name: str):
         return version("factorflow")
     if name in _FOLDERS:
         return import_module(f"factorflow.{name}")
-    if name in _FOLDER_OF:
-        return getattr(import_module(f"factorflow.{_FOLDER_OF[name]}"), name)
-    raise AttributeError(f"module 'factorflow' has no attribute {name!r}")
+    return _of_a_folder(name)
 
 
 def __dir__() -> list[str]:

@@ -180,8 +180,12 @@ def cost_of_a_velocity(network, depth):
 def velocity_of(loss, depth):
     if isinstance(loss.factorization, DeepLinear):
         return lambda factors: PreconditionedLoss(loss, float(depth)).gradient(factors)
-    terms = MovingFrameFlow(float(depth))._terms(loss)
-    return lambda factors: terms.vf(0.0, Sides(factors[0], factors[2], 0 * factors[1]), factors[1])
+
+    def velocity(factors):
+        field = MovingFrameFlow(float(depth))._field(loss, factors[1])
+        return field(0.0, Sides(factors[0], factors[2], 0 * factors[1]))[0]
+
+    return velocity
 
 
 @pytest.mark.parametrize("network", [DeepLinear(1), LogSVD()])

@@ -22,6 +22,10 @@ def x64():
         yield
 
 
+def rkc(**settings):
+    return RKC(**settings).for_diffrax()
+
+
 def pendulum(t, y, args):
     """Nonlinear, time-dependent, on a pytree."""
     angle, speed = y
@@ -72,7 +76,7 @@ def integrate(field, y0, t1, args=None, *, rtol, solver=None, dt0=None, saveat=A
     """Integrate from 0 to t1; numbers go in as arrays, so that few programs are compiled."""
     y0, t1, args, rtol = jax.tree.map(jnp.asarray, (y0, t1, args, rtol))
     settings["saveat"] = saveat
-    return _integrate(field, solver or RKC(), y0, t1, args, rtol, dt0, settings)
+    return _integrate(field, solver or rkc(), y0, t1, args, rtol, dt0, settings)
 
 
 class Counted(eqx.Module):
@@ -119,7 +123,7 @@ def stability_polynomial(s, z):
 def test_a_step_on_a_linear_problem_is_the_stability_polynomial(stiffness):
     rates = -np.geomspace(1e-3, 1, 12) * stiffness
     # A long power iteration, so that the estimate of the radius is exact.
-    solver = RKC(first_power_iterations=200, safety=1.05)
+    solver = rkc(first_power_iterations=200, safety=1.05)
     y1, _, _, state, _ = one_step(
         solver, diagonal, jnp.ones(12), jnp.asarray(1.0), jnp.asarray(rates)
     )
@@ -145,7 +149,7 @@ def test_the_error_of_constant_steps_falls_with_the_square_of_the_step(safety):
     exact = pendulum_reference(np.array([4.0]))[:, 0]
     errors = []
     for steps in (50, 100, 200):
-        found = by_constant_steps(RKC(safety=jnp.asarray(safety)), jnp.asarray(4.0 / steps))
+        found = by_constant_steps(rkc(safety=jnp.asarray(safety)), jnp.asarray(4.0 / steps))
         assert int(found.stats["num_steps"]) in (steps, steps + 1)  # times add up with rounding
         errors.append(np.linalg.norm(np.ravel(found.ys) - exact))
     orders = np.log2(np.divide(errors[:-1], errors[1:]))
@@ -162,7 +166,7 @@ def test_other_solvers_and_rkc_meet_within_tolerance():
         dense = jax.vmap(found.evaluate)(jnp.asarray(between))
         return np.stack(found.ys), np.stack(dense)
 
-    ours = solution(1e-6, RKC())
+    ours = solution(1e-6, rkc())
     for found, exact in zip(ours, solution(1e-10, diffrax.Tsit5()), strict=True):
         np.testing.assert_allclose(found, exact, atol=3e-4)
     np.testing.assert_allclose(
@@ -172,8 +176,8 @@ def test_other_solvers_and_rkc_meet_within_tolerance():
 
 def test_the_interpolant_joins_both_ends_with_the_slopes_of_the_field():
     start, h = tuple(map(jnp.asarray, PENDULUM_START)), jnp.asarray(0.7)
-    y1, _, dense, state, _ = one_step(RKC(), pendulum, start, h)
-    path = RKC().interpolation_cls(t0=jnp.zeros(()), t1=h, **dense)
+    y1, _, dense, state, _ = one_step(rkc(), pendulum, start, h)
+    path = rkc().interpolation_cls(t0=jnp.zeros(()), t1=h, **dense)
     for time, y in ((jnp.zeros(()), start), (h, y1)):
         found, slope = jax.jvp(path.evaluate, (time,), (jnp.ones(()),))
         np.testing.assert_allclose(found, y, rtol=1e-12, atol=1e-14)
@@ -184,11 +188,11 @@ def test_the_interpolant_joins_both_ends_with_the_slopes_of_the_field():
 def test_after_a_jump_the_slope_is_taken_anew():
     start, h = jnp.ones(4), jnp.asarray(1e-2)
     before, after = (diffrax.ODETerm(lambda t, y, args, c=c: c * stiff(t, y, args)) for c in (1, 3))
-    stale, fresh = (RKC().init(terms, 0.0, h, start, None) for terms in (before, after))
-    jumped = RKC().step(after, jnp.zeros(()), h, start, None, stale, jnp.asarray(True))
+    stale, fresh = (rkc().init(terms, 0.0, h, start, None) for terms in (before, after))
+    jumped = rkc().step(after, jnp.zeros(()), h, start, None, stale, jnp.asarray(True))
     # The direction of the power iteration is carried; only the slope is stale.
     kept = eqx.tree_at(lambda state: state.slope, stale, fresh.slope)
-    plain = RKC().step(after, jnp.zeros(()), h, start, None, kept, jnp.asarray(False))
+    plain = rkc().step(after, jnp.zeros(()), h, start, None, kept, jnp.asarray(False))
     np.testing.assert_allclose(jumped[0], plain[0], rtol=1e-12)
     assert int(jumped[3].n_evaluations) == int(plain[3].n_evaluations) + 1
 
@@ -254,7 +258,7 @@ def test_growing_modes_are_followed():
 
 def test_a_step_that_needs_too_many_stages_is_refused():
     matrix, start = symmetric([-1.0, -2.0, -3.0, -1e4]), np.ones(4)
-    solver = RKC(max_stages=6)
+    solver = rkc(max_stages=6)
     _, error, _, state, _ = one_step(
         solver, linear, jnp.asarray(start), jnp.asarray(1.0), jnp.asarray(matrix)
     )
@@ -268,7 +272,7 @@ def test_a_step_that_needs_too_many_stages_is_refused():
 
 
 def test_n_evaluations_is_the_number_of_calls_of_the_field():
-    solver = RKC(power_iterations=3, first_power_iterations=4)
+    solver = rkc(power_iterations=3, first_power_iterations=4)
     field = Counted(stiff, [])
     found = integrate(field, np.ones(4), 1.0, rtol=1e-4, solver=solver, dt0=1e-5)
     assert int(found.stats["num_accepted_steps"]) > 10
@@ -280,7 +284,7 @@ def test_n_evaluations_is_the_number_of_calls_of_the_field():
 def test_an_estimate_is_kept_while_the_spectrum_stands_still():
     matrix, start = symmetric([-1.0, -2.0, -30.0, -900.0]), np.ones(4)
     always, patient = (
-        integrate(linear, start, 1.0, matrix, rtol=1e-5, solver=RKC(patience=patience))
+        integrate(linear, start, 1.0, matrix, rtol=1e-5, solver=rkc(patience=patience))
         for patience in (1, 16)
     )
     # The steps that kept theirs saved an evaluation each.
@@ -315,7 +319,7 @@ def test_the_spectral_radius_is_met_from_below(values):
     start = jnp.asarray(np.random.default_rng(1).normal(size=4))
     radii = []
     for iterations in (1, 4, 16, 400):
-        solver = RKC(first_power_iterations=iterations)
+        solver = rkc(first_power_iterations=iterations)
         state = solver.init(diffrax.ODETerm(linear), 0.0, 1.0, start, matrix)
         radii.append(float(state.radius))
         assert int(state.n_evaluations) == 1 + iterations

@@ -1,8 +1,7 @@
 """The closed flow of the end-to-end matrix, for any real depth."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import diffrax
 import equinox as eqx
 
 from factorflow._errors import InputError
@@ -11,7 +10,11 @@ from factorflow.dynamics._gradient_flow import GradientFlow
 from factorflow.dynamics._moving_frame import MovingFrameFlow
 from factorflow.dynamics._preconditioned import PreconditionedLoss, layer_gradient_norm
 from factorflow.dynamics._rkc import RKC
+from factorflow.dynamics._stepper import AbstractStepper
 from factorflow.factorizations import DeepLinear, LogSVD, checked_real_depth
+
+if TYPE_CHECKING:
+    import diffrax
 
 
 class EndToEndFlow(AbstractDynamics):
@@ -63,7 +66,7 @@ class EndToEndFlow(AbstractDynamics):
     """
 
     depth: float = eqx.field(converter=checked_real_depth)
-    solver: diffrax.AbstractSolver = RKC()
+    solver: "AbstractStepper | diffrax.AbstractSolver" = RKC()
     rtol: float = 1e-3
     atol: float | None = None
     skip_plateaus: bool = True

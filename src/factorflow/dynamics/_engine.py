@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from factorflow._placed import placed
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._stop import Thresholds
 from factorflow.dynamics._watch import Watch
@@ -46,10 +47,10 @@ class Engine:
     monitors: tuple[Monitor, ...] = ()
 
     def init(self, factors: Sequence[np.ndarray]) -> State:
-        placed = tuple(jnp.asarray(factor) for factor in factors)
+        starts = tuple(map(placed, factors))
         if self.batch is None:
-            return _init(self.dynamics, self.thresholds, self.interpolates, self.loss, placed)
-        arguments = (self.dynamics, self.thresholds, self.interpolates, self.loss, placed)
+            return _init(self.dynamics, self.thresholds, self.interpolates, self.loss, starts)
+        arguments = (self.dynamics, self.thresholds, self.interpolates, self.loss, starts)
         return _init_batch(*arguments, self.loss_axis)
 
     def watch(self, state: State) -> Watch | None:
@@ -88,7 +89,7 @@ class Engine:
 
 def _placed(tree):
     arrays, rest = eqx.partition(tree, eqx.is_array_like)
-    return eqx.combine(jax.tree.map(jnp.asarray, arrays), rest)
+    return eqx.combine(jax.tree.map(placed, arrays), rest)
 
 
 def _init_one(dynamics, thresholds, interpolates, loss, factors) -> State:

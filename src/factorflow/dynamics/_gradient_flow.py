@@ -1,8 +1,8 @@
-"""Gradient flow: continuous time, adaptive steps, by any Diffrax solver."""
+"""Gradient flow: continuous time, adaptive steps, by our solvers or any of Diffrax."""
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,19 @@ from jax import Array
 
 from factorflow._errors import InputError
 from factorflow.dynamics._abstract import AbstractDynamics, State
-from factorflow.dynamics._rkc import RKC, RKCState
-from factorflow.dynamics._rosenbrock import Rosenbrock, RosenbrockState
+from factorflow.dynamics._rkc import RKC
+from factorflow.dynamics._stepper import (
+    AbstractStepper,
+    Field,
+    StepSize,
+    as_stepper,
+    root_mean_square,
+)
 from factorflow.dynamics._tree import norm
 from factorflow.trajectories import Status
+
+if TYPE_CHECKING:
+    import diffrax
 
 _REJECTIONS_ALLOWED = 100
 
@@ -21,11 +30,10 @@ _REJECTIONS_ALLOWED = 100
 class _Inner(eqx.Module):
     next_time: Any
     atol: Array
-    solver_state: Any
-    controller_state: Any
+    carried: Any  # by the solver
     rejections: Array  # in a row
     last_start: Array
-    dense: Any  # of the last step; None where nothing asks for it, as it takes memory
+    ends: Any  # of the last step; None where nothing asks for it, as it takes memory
 
 
 class GradientFlow(AbstractDynamics):
@@ -34,7 +42,8 @@ class GradientFlow(AbstractDynamics):
     Parameters
     ----------
     solver
-        Any adaptive Diffrax solver; by default :class:`RKC`, made for this flow.
+        :class:`RKC` (default), made for this flow; :class:`Rosenbrock`; or any adaptive Diffrax
+        solver.
     rtol, atol
         Tolerances of the error estimate of a step, entry by entry of the factors:
         ``atol + rtol |entry|``, judged in root mean square. ``atol=None`` (default) is ``rtol``
@@ -62,16 +71,12 @@ class GradientFlow(AbstractDynamics):
         If the solver has no error estimate, or a tolerance is not positive.
     """
 
-    solver: diffrax.AbstractSolver = RKC()
+    solver: "AbstractStepper | diffrax.AbstractSolver" = RKC()
     rtol: float = 1e-3
     atol: float | None = None
 
     def __check_init__(self):
-        if not isinstance(self.solver, diffrax.AbstractAdaptiveSolver):
-            raise InputError(
-                f"GradientFlow needs an adaptive Diffrax solver, such as RKC() or "
-                f"diffrax.Tsit5(); got {self.solver!r}."
-            )
+        as_stepper(self.solver)  # refuses what it cannot use
         if not self.rtol > 0 or (self.atol is not None and not self.atol > 0):
             raise InputError(
                 f"rtol and atol must be positive; got rtol={self.rtol}, atol={self.atol}."
@@ -79,60 +84,52 @@ class GradientFlow(AbstractDynamics):
 
     @property
     def counts_gradients(self) -> bool:
-        return isinstance(self.solver, RKC | Rosenbrock | diffrax.AbstractERK)
+        return self._stepper.counts_evaluations
 
     def init(self, loss, factors, interpolates):
-        terms = _flow(loss)
-        start, order = jnp.zeros(()), self._error_order(terms)
+        stepper, field, start = self._stepper, _flow(loss), jnp.zeros(())
         atol = jnp.asarray(self._start_atol(factors) if self.atol is None else self.atol)
-        next_time, controller_state = self._controller(atol).init(
-            terms, start, jnp.inf, factors, None, None, self.solver.func, order
-        )
-        solver_state = self._solver.init(terms, start, next_time, factors, None)
-        value, gradient = loss.value_and_gradient(factors)
+        slope, value = field(start, factors)
+        length = self._step_size(atol).first(field, stepper.error_order, start, factors, slope)
+        carried = stepper.init(field, start, length, factors, slope)
         zero = jnp.zeros((), int)
         inner = _Inner(
-            next_time=next_time,
+            next_time=length,
             atol=atol,
-            solver_state=solver_state,
-            controller_state=controller_state,
+            carried=carried,
             rejections=zero,
             last_start=start,
-            dense=self._empty_dense(terms, factors, solver_state) if interpolates else None,
+            ends=_empty_ends(stepper, field, factors, carried) if interpolates else None,
         )
         state = State(
             factors=factors,
             train_loss=value,
-            gradient_norm=self._norm_of(loss, factors, gradient),
+            gradient_norm=self._norm_of(loss, factors, slope),
             time=start,
             step=zero,
-            # One for the value above, two for the choice of the first step.
-            n_gradients=zero + 3 + self._spent_at_start(solver_state),
+            # One for the value and the slope above, one for the choice of the first step.
+            n_gradients=zero + 2 + carried.n_evaluations,
             status=zero + Status.RUNNING.code,
             inner=inner,
         )
         return _judged(state)
 
     def step(self, loss, state, end):
-        terms, inner = _flow(loss), state.inner
+        stepper, inner = self._stepper, state.inner
         t1 = jnp.minimum(inner.next_time, end)
-        candidate, error, dense, solver_state, _ = self._solver.step(
-            terms, state.time, t1, state.factors, None, inner.solver_state, False
+        length = t1 - state.time
+        attempt = stepper.step(_flow(loss), state.time, t1, state.factors, inner.carried)
+        keep, following = self._step_size(inner.atol).judge(
+            stepper.error_order, length, state.factors, attempt
         )
-        keep, _, next_time, _, controller_state, _ = self._controller(inner.atol).adapt_step_size(
-            state.time,
-            t1,
-            state.factors,
-            candidate,
-            None,
-            _nan_to_inf(error),
-            self._error_order(terms),
-            inner.controller_state,
-        )
+        next_time = jnp.where(keep, t1, state.time) + following
+        value = attempt.beside
+        if value is None:
+            value = jax.lax.cond(keep, lambda: loss(attempt.y), lambda: state.train_loss)
         kept = State(
-            factors=candidate,
-            train_loss=jax.lax.cond(keep, lambda: loss(candidate), lambda: state.train_loss),
-            gradient_norm=self._end_norm(loss, state, candidate, t1, solver_state),
+            factors=attempt.y,
+            train_loss=value,
+            gradient_norm=self._norm_of(loss, attempt.y, attempt.slope),
             time=t1,
             step=state.step + 1,
             n_gradients=state.n_gradients,
@@ -140,28 +137,29 @@ class GradientFlow(AbstractDynamics):
             inner=_Inner(
                 next_time=next_time,
                 atol=inner.atol,
-                solver_state=solver_state,
-                controller_state=controller_state,
+                carried=attempt.carried,
                 rejections=jnp.zeros_like(inner.rejections),
                 last_start=state.time,
-                dense=None if inner.dense is None else dense,
+                ends=None if inner.ends is None else attempt.ends,
             ),
         )
         refused = eqx.tree_at(
-            lambda s: (s.inner.next_time, s.inner.controller_state, s.inner.rejections),
+            lambda s: (s.inner.next_time, s.inner.rejections),
             state,
-            (next_time, controller_state, inner.rejections + 1),
+            (next_time, inner.rejections + 1),
         )
         after = jax.tree.map(lambda a, b: jnp.where(keep, a, b), kept, refused)
         # Whatever came of the attempt, its gradients were spent.
-        spent = state.n_gradients + self._spent_by_attempt(inner.solver_state, solver_state)
-        return _judged(eqx.tree_at(lambda s: s.n_gradients, after, spent))
+        spent = attempt.carried.n_evaluations - inner.carried.n_evaluations
+        return _judged(eqx.tree_at(lambda s: s.n_gradients, after, state.n_gradients + spent))
 
     def at(self, loss, state, time):
-        time = jnp.minimum(time, state.time)
-        start = state.inner.last_start
-        path = self.solver.interpolation_cls(t0=start, t1=state.time, **state.inner.dense)
-        factors, slope = jax.jvp(path.evaluate, (time,), (jnp.ones(()),))
+        time, start = jnp.minimum(time, state.time), state.inner.last_start
+
+        def path(time):
+            return self._stepper.between(state.inner.ends, start, state.time, time)
+
+        factors, slope = jax.jvp(path, (time,), (jnp.ones(()),))
         between = (factors, loss(factors), self._norm_of(loss, factors, slope), time)
         inside = (start < time) & (time < state.time)
         ended = (state.factors, state.train_loss, state.gradient_norm, time)
@@ -171,60 +169,40 @@ class GradientFlow(AbstractDynamics):
         )
 
     @property
-    def _solver(self) -> diffrax.AbstractSolver:
-        """The solver; an implicit one solves its equations as accurately as it steps."""
-        finder = getattr(self.solver, "root_finder", None)
-        if finder is None or isinstance(finder.rtol, int | float):
-            return self.solver
-        atol = self.rtol if self.atol is None else self.atol
-        judge: Any = self._controller(atol).norm
-        ours = diffrax.VeryChord(rtol=self.rtol, atol=atol, norm=judge)
-        return eqx.tree_at(lambda s: s.root_finder, self.solver, ours)
+    def _stepper(self) -> AbstractStepper:
+        stepper: Any = as_stepper(self.solver)
+        if stepper is self.solver:
+            return stepper
+        return replace(stepper, rtol=self.rtol, atol=self.atol)
 
-    def _error_order(self, terms) -> Any:
-        return self.solver.error_order(terms)
-
-    def _controller(self, atol) -> diffrax.PIDController:
-        return diffrax.PIDController(rtol=self.rtol, atol=atol)
+    def _step_size(self, atol) -> StepSize:
+        return StepSize(self.rtol, atol, root_mean_square)
 
     def _start_atol(self, factors) -> Array:
-        size = sum(leaf.size for leaf in factors)
-        return self.rtol * jnp.maximum(norm(factors) / jnp.sqrt(size), 1e-300)
-
-    def _empty_dense(self, terms, factors, solver_state):
-        """Zeros of the structure that a step hands over for its dense output."""
-        moments = jnp.zeros(()), jnp.ones(())
-        dense = jax.eval_shape(
-            lambda: self._solver.step(terms, *moments, factors, None, solver_state, False)[2]
-        )
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), dense)
-
-    def _spent_at_start(self, solver_state):
-        if isinstance(solver_state, RKCState | RosenbrockState):
-            return solver_state.n_evaluations
-        return 1 if isinstance(self.solver, diffrax.AbstractERK) else 0
-
-    def _spent_by_attempt(self, before, after):
-        if isinstance(before, RKCState | RosenbrockState):
-            return after.n_evaluations - before.n_evaluations
-        if isinstance(self.solver, diffrax.AbstractERK):
-            tableau: Any = self.solver.tableau
-            return tableau.num_stages - int(tableau.fsal)
-        return 0
-
-    def _end_norm(self, loss, state, candidate, t1, solver_state) -> Array:
-        if isinstance(solver_state, RKCState | RosenbrockState):
-            return self._norm_of(loss, candidate, solver_state.slope)
-        moved = jax.tree.map(jnp.subtract, candidate, state.factors)
-        return self._norm_of(loss, candidate, moved) / (t1 - state.time)
+        return self.rtol * jnp.maximum(root_mean_square(factors), 1e-300)
 
     def _norm_of(self, loss, factors, slope) -> Array:
         """Norm of the gradient at factors that move with this slope, either way."""
         return norm(slope)
 
 
-def _flow(loss) -> diffrax.ODETerm:
-    return diffrax.ODETerm(lambda t, y, args: jax.tree.map(jnp.negative, loss.gradient(y)))
+def _flow(loss) -> Field:
+    """The slope, and the loss beside it."""
+
+    def field(t, factors):
+        value, gradient = loss.value_and_gradient(factors)
+        return jax.tree.map(jnp.negative, gradient), value
+
+    return field
+
+
+def _empty_ends(stepper: AbstractStepper, field: Field, factors, carried):
+    """Zeros of the structure that a step hands over for the path within it."""
+
+    def ends():
+        return stepper.step(field, jnp.zeros(()), jnp.ones(()), factors, carried).ends
+
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(ends))
 
 
 def _judged(state: State) -> State:
@@ -232,7 +210,3 @@ def _judged(state: State) -> State:
     status = jnp.where(stuck, Status.STALLED.code, state.status)
     status = jnp.where(jnp.isfinite(state.train_loss), status, Status.DIVERGED.code)
     return eqx.tree_at(lambda s: s.status, state, status)
-
-
-def _nan_to_inf(tree):
-    return jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), tree)

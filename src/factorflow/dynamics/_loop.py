@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from factorflow._placed import placed
 from factorflow.dynamics._abstract import State
 from factorflow.dynamics._early_stopping import Best
 from factorflow.dynamics._engine import Engine, Until
@@ -75,7 +76,7 @@ def _is_interrupt(error: BaseException) -> bool:
 
 
 def _until(step: int, time: float, attempts: int) -> Until:
-    return Until(jnp.asarray(step), jnp.asarray(time), jnp.asarray(attempts))
+    return Until(placed(step, int), placed(time, float), placed(attempts, int))
 
 
 def _record(engine, state, recorder, progress, time=None) -> None:
@@ -86,7 +87,7 @@ def _record(engine, state, recorder, progress, time=None) -> None:
 
 def _record_the_rest(engine, state, recorder, progress) -> None:
     """The times that the last step passed, and the end."""
-    end = float(np.max(state.time))
+    end = float(np.asarray(state.time).max())
     while recorder.records and (time := _due(recorder, state)[1]) < end:
         _record(engine, state, recorder, progress, time)
     if not _is_recorded(state, recorder):

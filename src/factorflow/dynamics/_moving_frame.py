@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -21,7 +20,7 @@ from factorflow.dynamics._generator import (
 )
 from factorflow.dynamics._plateau import Growth, Plateau
 from factorflow.dynamics._rkc import RKC, RKCState
-from factorflow.dynamics._rosenbrock import RosenbrockState
+from factorflow.dynamics._stepper import AbstractStepper, Field, StepSize, as_stepper
 from factorflow.dynamics._tree import norm
 from factorflow.factorizations import DeepLinear, graded_svd
 from factorflow.trajectories import Status
@@ -41,8 +40,7 @@ class _Path(eqx.Module):
 class _Inner(eqx.Module):
     gradient: Array
     next_step: Array  # length
-    solver_state: Any
-    controller_state: Any
+    carried: Any  # by the solver
     rejections: Array  # in a row
     plateau: Plateau
     path: Any  # of the last step; None where nothing asks for it
@@ -56,8 +54,7 @@ class _Attempt(eqx.Module):
     duration: Array
     keep: Array
     next_step: Array
-    solver_state: Any
-    controller_state: Any
+    carried: Any
     plateau: Plateau
     n_gradients: Array
 
@@ -80,12 +77,11 @@ class MovingFrameFlow(AbstractDynamics):
         left, logs, right = _kept(loss, graded_svd(*factors))
         value, frame = self._frame(loss, left, logs, right)
         plateau = Plateau.init(self._matrix_gradient(loss), frame, self.depth, self.rtol)
-        sides, terms = at_rest(frame), self._terms(loss)
-        start = jnp.zeros(())
-        next_step, controller_state = self._controller.init(
-            terms, start, jnp.inf, sides, None, logs, self.solver.func, self._order(terms)
-        )
-        solver_state = self.solver.init(terms, start, next_step, sides, logs)
+        sides, field, start = at_rest(frame), self._field(loss, logs), jnp.zeros(())
+        slope, _ = field(start, sides)
+        stepper = self._stepper
+        next_step = self._step_size.first(field, stepper.error_order, start, sides, slope)
+        carried = stepper.init(field, start, next_step, sides, slope)
         zero = jnp.zeros((), int)
         state = State(
             factors=(left, logs, right),
@@ -94,13 +90,12 @@ class MovingFrameFlow(AbstractDynamics):
             time=start,
             step=zero,
             # One for the value, two for the choice of the first step, two for the plateau.
-            n_gradients=zero + 5 + self._spent_at_start(solver_state),
+            n_gradients=zero + 5 + carried.n_evaluations,
             status=zero + Status.RUNNING.code,
             inner=_Inner(
                 gradient=frame.gradient,
-                next_step=jnp.asarray(next_step),
-                solver_state=solver_state,
-                controller_state=controller_state,
+                next_step=next_step,
+                carried=carried,
                 rejections=zero,
                 plateau=plateau,
                 path=_no_path(frame) if interpolates else None,
@@ -125,6 +120,7 @@ class MovingFrameFlow(AbstractDynamics):
         factors = _kept(loss, graded_svd(attempt.sides.left, logs, attempt.sides.right))
         value, frame1 = self._frame(loss, *factors)
         keep, plateau = attempt.plateau.judge(attempt.keep, frame, frame1, self.rtol)
+        carried = self._in_new_frame(attempt, frame1, loss)
         kept = State(
             factors=factors,
             train_loss=value,
@@ -136,27 +132,16 @@ class MovingFrameFlow(AbstractDynamics):
             inner=_Inner(
                 gradient=frame1.gradient,
                 next_step=attempt.next_step,
-                solver_state=self._in_new_frame(attempt, frame1, loss),
-                controller_state=attempt.controller_state,
+                carried=carried,
                 rejections=jnp.zeros_like(state.inner.rejections),
                 plateau=plateau,
                 path=self._path(state, frame, frame1, attempt),
             ),
         )
         refused = eqx.tree_at(
-            lambda s: (
-                s.inner.next_step,
-                s.inner.controller_state,
-                s.inner.rejections,
-                s.inner.plateau,
-            ),
+            lambda s: (s.inner.next_step, s.inner.rejections, s.inner.plateau),
             state,
-            (
-                attempt.next_step,
-                attempt.controller_state,
-                state.inner.rejections + 1,
-                plateau,
-            ),
+            (attempt.next_step, state.inner.rejections + 1, plateau),
         )
         after = jax.tree.map(lambda a, b: jnp.where(keep, a, b), kept, refused)
         spent = state.n_gradients + attempt.n_gradients + 1
@@ -183,31 +168,20 @@ class MovingFrameFlow(AbstractDynamics):
 
     def _ordinary(self, loss, frame: Frame, inner: _Inner, room) -> _Attempt:
         """A step of the solver."""
-        terms, sides = self._terms(loss), at_rest(frame)
-        start, length = jnp.zeros(()), jnp.minimum(inner.next_step, room)
-        candidate, error, _, solver_state, _ = self.solver.step(
-            terms, start, length, sides, frame.logs, inner.solver_state, False
-        )
-        keep, t0, t1, _, controller_state, _ = self._controller.adapt_step_size(
-            start,
-            length,
-            sides,
-            candidate,
-            None,
-            jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error),
-            self._order(terms),
-            inner.controller_state,
-        )
+        stepper, sides, start = self._stepper, at_rest(frame), jnp.zeros(())
+        length = jnp.minimum(inner.next_step, room)
+        field = self._field(loss, frame.logs)
+        attempt = stepper.step(field, start, length, sides, inner.carried)
+        keep, following = self._step_size.judge(stepper.error_order, length, sides, attempt)
         return _Attempt(
-            sides=candidate,
+            sides=attempt.y,
             growth=Growth.none(frame.logs, length),
             duration=length,
-            keep=jnp.asarray(keep),
-            next_step=jnp.asarray(t1 - t0),
-            solver_state=solver_state,
-            controller_state=controller_state,
+            keep=keep,
+            next_step=following,
+            carried=attempt.carried,
             plateau=inner.plateau.passed_by(),
-            n_gradients=self._spent_by_attempt(inner.solver_state, solver_state),
+            n_gradients=attempt.carried.n_evaluations - inner.carried.n_evaluations,
         )
 
     def _over_plateau(self, loss, frame: Frame, inner: _Inner, room) -> _Attempt:
@@ -225,24 +199,21 @@ class MovingFrameFlow(AbstractDynamics):
             keep=step.keep,
             # What was refused says nothing of the steps that follow.
             next_step=jnp.where(step.keep, following, inner.next_step),
-            solver_state=inner.solver_state,
-            controller_state=inner.controller_state,
+            carried=inner.carried,
             plateau=step.plateau,
             n_gradients=jnp.zeros((), int),
         )
 
-    def _terms(self, loss) -> diffrax.ODETerm:
+    def _field(self, loss, logs) -> Field:
+        """Slope of the sides of a frame with these logarithms of singular values."""
         gradient = self._matrix_gradient(loss)
 
-        def field(t, sides, logs):
-            def of_sides(sides):
-                u, s, v = graded_svd(sides.left, logs + sides.change, sides.right)
-                frame = Frame(u, s, v, gradient((u * jnp.exp(s)[None, :]) @ v.T))
-                return slope_of(generator(frame, self.depth), frame, sides)
+        def of_sides(sides):
+            u, s, v = graded_svd(sides.left, logs + sides.change, sides.right)
+            frame = Frame(u, s, v, gradient((u * jnp.exp(s)[None, :]) @ v.T))
+            return slope_of(generator(frame, self.depth), frame, sides)
 
-            return by_differences(of_sides, sides)
-
-        return diffrax.ODETerm(field)
+        return lambda t, sides: (by_differences(of_sides, sides), ())
 
     def _matrix_gradient(self, loss):
         matrix_loss = loss.of(DeepLinear(1))
@@ -254,25 +225,23 @@ class MovingFrameFlow(AbstractDynamics):
         return value, Frame(left, logs, right, _half(loss, gradient))
 
     @property
-    def _controller(self) -> diffrax.PIDController:
-        return diffrax.PIDController(rtol=self.rtol, atol=self.rtol, norm=error_of_modes)
+    def _stepper(self) -> AbstractStepper:
+        return as_stepper(self.solver)
 
-    def _order(self, terms) -> Any:
-        return self.solver.error_order(terms)
+    @property
+    def _step_size(self) -> StepSize:
+        return StepSize(self.rtol, self.rtol, error_of_modes)
 
     def _in_new_frame(self, attempt: _Attempt, frame: Frame, loss):
-        """The solver's state with its vectors as they are in the new frame."""
-        sides = at_rest(frame)
-        solver_state = attempt.solver_state
-        if not isinstance(solver_state, RKCState | RosenbrockState):
-            start, terms = jnp.zeros(()), self._terms(loss)
-            return self.solver.init(terms, start, attempt.next_step, sides, frame.logs)
+        """What the solver carries, with its vectors as they are in the new frame."""
+        sides, start, carried = at_rest(frame), jnp.zeros(()), attempt.carried
         slope = slope_of(generator(frame, self.depth), frame, sides)
-        solver_state = eqx.tree_at(lambda s: s.slope, solver_state, slope)
-        if isinstance(solver_state, RosenbrockState):
-            return solver_state
-        vector = _in_frame(solver_state.vector, attempt.sides, frame)
-        return eqx.tree_at(lambda s: s.vector, solver_state, vector)
+        field = self._field(loss, frame.logs)
+        carried = self._stepper.moved(field, start, attempt.next_step, sides, slope, carried)
+        if not isinstance(carried, RKCState):
+            return carried
+        vector = _in_frame(carried.vector, attempt.sides, frame)
+        return eqx.tree_at(lambda s: s.vector, carried, vector)
 
     def _path(self, state: State, frame: Frame, frame1: Frame, attempt: _Attempt):
         if state.inner.path is None:
@@ -284,15 +253,6 @@ class MovingFrameFlow(AbstractDynamics):
             slopes=(first, last),
             growth=attempt.growth,
         )
-
-    def _spent_at_start(self, solver_state):
-        return getattr(solver_state, "n_evaluations", 1)
-
-    def _spent_by_attempt(self, before, after):
-        if isinstance(before, RKCState | RosenbrockState):
-            return after.n_evaluations - before.n_evaluations
-        tableau: Any = getattr(self.solver, "tableau", None)
-        return jnp.asarray(0 if tableau is None else tableau.num_stages)
 
 
 def _half(loss, gradient: Array) -> Array:

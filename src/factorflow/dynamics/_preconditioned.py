@@ -28,12 +28,12 @@ class PreconditionedLoss(AbstractLoss):
         return self.loss(factors)
 
     def value_and_gradient(self, factors):
+        # For implicit solvers: a singular value decomposition in full has no derivative.
+        return by_differences(lambda given: self._value_and_gradient(given), tuple(factors))
+
+    def _value_and_gradient(self, factors):
         value, (gradient,) = self.loss.value_and_gradient(factors)
         return value, (preconditioned(factors[0], gradient, self.depth),)
-
-    def gradient(self, factors):
-        # For implicit solvers: a singular value decomposition in full has no derivative.
-        return by_differences(lambda given: self.value_and_gradient(given)[1], tuple(factors))
 
 
 def preconditioned(matrix: Array, gradient: Array, depth: float) -> Array:

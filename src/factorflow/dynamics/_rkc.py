@@ -1,15 +1,14 @@
-"""The stabilized Runge-Kutta-Chebyshev method of second order, as a Diffrax solver."""
+"""The stabilized Runge-Kutta-Chebyshev method of second order."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from factorflow._errors import InputError
+from factorflow.dynamics._stepper import AbstractStepper, Attempt
 from factorflow.dynamics._tree import norm
 
 _DAMPING = 2 / 13
@@ -28,7 +27,7 @@ class RKCState(eqx.Module):
     patience: Array  # steps for which this estimate is kept
 
 
-class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
+class RKC(AbstractStepper):
     """Runge-Kutta-Chebyshev method of second order with a running spectral-radius estimate.
 
     An explicit method for problems whose Jacobian has a nearly real spectrum, as every gradient
@@ -73,10 +72,10 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
 
     Notes
     -----
-    Usable in ``diffrax.diffeqsolve`` like any adaptive solver, for one ODE term. Source:
-    Sommeijer, Shampine and Verwer 1998, "RKC: an explicit solver for parabolic PDEs", J. Comput.
-    Appl. Math. 88, 315-326. We differ in the spectral radius: a warm-started power iteration
-    (finite differences of the field) as often as it changes, instead of after 25 steps.
+    ``RKC().for_diffrax()`` is a solver for ``diffrax.diffeqsolve``. Source: Sommeijer, Shampine
+    and Verwer 1998, "RKC: an explicit solver for parabolic PDEs", J. Comput. Appl. Math. 88,
+    315-326. We differ in the spectral radius: a warm-started power iteration (finite differences
+    of the field) as often as it changes, instead of after 25 steps.
     """
 
     max_stages: int = 500
@@ -96,55 +95,44 @@ class RKC(diffrax.AbstractAdaptiveSolver[RKCState]):
         if not self.safety > 0:
             raise InputError(f"safety must be positive; got {self.safety!r}.")
 
-    term_structure: ClassVar = diffrax.AbstractTerm
-    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
-        diffrax.ThirdOrderHermitePolynomialInterpolation
-    )
+    error_order: ClassVar[int] = 3
 
-    def order(self, terms):
-        return 2
-
-    def error_order(self, terms):
-        return 3
-
-    def func(self, terms, t0, y0, args):
-        return terms.vf(t0, y0, args)
-
-    def init(self, terms, t0, t1, y0, args) -> RKCState:
-        slope = terms.vf(t0, y0, args)
+    def init(self, field, t0, t1, y0, slope) -> RKCState:
         vector, radius = _spectral_radius(
-            lambda y: terms.vf(t0, y, args), y0, slope, _unit(slope), self.first_power_iterations
+            lambda y: field(t0, y)[0], y0, slope, _unit(slope), self.first_power_iterations
         )
-        spent = jnp.asarray(1 + self.first_power_iterations)
+        spent = jnp.asarray(self.first_power_iterations)
         zero = jnp.zeros_like(spent)
         return RKCState(slope, vector, radius, zero, spent, age=zero + 1, patience=zero + 1)
 
-    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        h = t1 - t0
-        slope = solver_state.slope
-        if made_jump is not False:  # then the carried slope belongs to another field
-            slope = jax.lax.cond(made_jump, lambda: terms.vf(t0, y0, args), lambda: slope)
+    def step(self, field, t0, t1, y0, carried):
+        h, slope = t1 - t0, carried.slope
         vector, radius, age, patience = self._estimate(
-            lambda y: terms.vf(t0, y, args), y0, slope, solver_state, made_jump
+            lambda y: field(t0, y)[0], y0, slope, carried
         )
         wanted = _stages_for(self.safety * h * radius)
         refused = wanted > self.max_stages
         stages = jnp.where(refused, 2, wanted)  # a refused step is thrown away: make it cheap
-        y1 = _chebyshev_step(lambda t, y: terms.vf(t, y, args), t0, h, y0, slope, stages)
-        slope1 = terms.vf(t1, y1, args)
-        error = _error(refused, h, y0, y1, slope, slope1)
-        spent = solver_state.n_evaluations + stages + made_jump
-        spent += self.power_iterations * (age == 1)
-        dense = {"y0": y0, "y1": y1, "k0": _scale(h, slope), "k1": _scale(h, slope1)}
-        state = RKCState(slope1, vector, radius, stages, spent, age, patience)
-        return y1, error, dense, state, diffrax.RESULTS.successful
+        y1, slope1, beside = _chebyshev_step(field, t0, h, y0, slope, stages)
+        spent = carried.n_evaluations + stages + self.power_iterations * (age == 1)
+        return Attempt(
+            y=y1,
+            error=_error(refused, h, y0, y1, slope, slope1),
+            slope=slope1,
+            beside=beside,
+            carried=RKCState(slope1, vector, radius, stages, spent, age, patience),
+            ends=(y0, y1, slope, slope1),
+        )
 
-    def _estimate(self, field, y0, slope, state: RKCState, made_jump):
+    def moved(self, field, t0, t1, y0, slope, carried):
+        return eqx.tree_at(lambda s: (s.slope, s.age), carried, (slope, carried.patience))
+
+    def _estimate(self, field, y0, slope, state: RKCState):
         """Eigenvector and spectral radius, new or kept, with the age and patience after the step.
 
         A new one has the age 1.
         """
-        due = made_jump | (state.age >= state.patience)
+        due = state.age >= state.patience
         vector, radius = jax.lax.cond(
             due,
             lambda: _spectral_radius(field, y0, slope, state.vector, self.power_iterations),
@@ -197,22 +185,30 @@ class _Stage(NamedTuple):
 
 
 def _chebyshev_step(field, t0, h, y0, slope, stages):
+    """The last stage, and the slope and what comes beside it there."""
     w0, w1 = _shift_and_scale(stages.astype(h.dtype))
     one, zero = jnp.ones_like(w0), jnp.zeros_like(w0)
     b = 1 / (4 * w0**2)
     y1 = jax.tree.map(lambda y, f: y + b * w1 * h * f, y0, slope)
     start = _Stage((y1, y0), (w0, one), (one, zero), (zero, zero), (b, b), (b * w1, zero))
+    _, beside = jax.eval_shape(field, t0, y0)
+    beside = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), beside)
 
     def next_stage(carry):
-        j, stage = carry
-        new = _next_stage(field, t0, h, y0, slope, w0, w1, stage)
-        return j + 1, new
+        j, stage, *_ = carry
+        found = field(t0 + stage.c[0] * h, stage.y[0])
+        return j + 1, _next_stage(h, y0, slope, w0, w1, stage, found[0]), *found
 
-    _, last = jax.lax.while_loop(lambda carry: carry[0] <= stages, next_stage, (2, start))
-    return last.y[0]
+    # One turn more than there are stages: it evaluates the field at the last one, so that the
+    # field stands in the program once, and makes a stage that nobody needs.
+    carry = jax.lax.while_loop(
+        lambda carry: carry[0] <= stages + 1, next_stage, (2, start, slope, beside)
+    )
+    _, last, slope1, beside = carry
+    return last.y[1], slope1, beside
 
 
-def _next_stage(field, t0, h, y0, slope, w0, w1, stage: _Stage) -> _Stage:
+def _next_stage(h, y0, slope, w0, w1, stage: _Stage, f_1) -> _Stage:
     (t_1, t_2), (d_1, d_2), (e_1, e_2) = stage.chebyshev, stage.first, stage.second
     (b_1, b_2), (c_1, c_2) = stage.b, stage.c
     t = 2 * w0 * t_1 - t_2
@@ -221,7 +217,6 @@ def _next_stage(field, t0, h, y0, slope, w0, w1, stage: _Stage) -> _Stage:
     b = e / d**2
     mu, nu, mut = 2 * b * w0 / b_1, -b / b_2, 2 * b * w1 / b_1
     gat = -(1 - b_1 * t_1) * mut
-    f_1 = field(t0 + c_1 * h, stage.y[0])
 
     def combine(y, y_1, y_2, f, f0):
         return (1 - mu - nu) * y + mu * y_1 + nu * y_2 + h * (mut * f + gat * f0)

@@ -1,15 +1,15 @@
 """A linearly implicit method of second order for small, very stiff problems."""
 
-from collections.abc import Callable
 from math import sqrt
 from typing import Any, ClassVar
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
+
+from factorflow.dynamics._stepper import AbstractStepper, Attempt
 
 _GAMMA = 1 / (2 + sqrt(2))
 _E32 = 6 + sqrt(2)
@@ -22,7 +22,7 @@ class RosenbrockState(eqx.Module):
     n_evaluations: Array
 
 
-class Rosenbrock(diffrax.AbstractAdaptiveSolver[RosenbrockState]):
+class Rosenbrock(AbstractStepper):
     """Rosenbrock's method of second order with an error estimate of third: ``ode23s``.
 
     One Jacobian `J` and one factorization of ``M = I - h g J`` for each step, with
@@ -39,51 +39,43 @@ class Rosenbrock(diffrax.AbstractAdaptiveSolver[RosenbrockState]):
 
     Notes
     -----
-    Usable in ``diffrax.diffeqsolve`` like any adaptive solver, for one ODE term that does not
-    depend on time. A step costs two evaluations of the field and the Jacobian, which counts as
-    one for each number of the state. Source: Shampine and Reichelt 1997, "The MATLAB ODE suite",
-    SIAM J. Sci. Comput. 18, 1-22.
+    For fields that do not depend on time; ``Rosenbrock().for_diffrax()`` is a solver for
+    ``diffrax.diffeqsolve``. A step costs two evaluations of the field and the Jacobian, which
+    counts as one for each number of the state. Source: Shampine and Reichelt 1997, "The MATLAB ODE
+    suite", SIAM J. Sci. Comput. 18, 1-22.
     """
 
-    term_structure: ClassVar = diffrax.AbstractTerm
-    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
-        diffrax.ThirdOrderHermitePolynomialInterpolation
-    )
+    error_order: ClassVar[int] = 3
 
-    def order(self, terms):
-        return 2
+    def init(self, field, t0, t1, y0, slope) -> RosenbrockState:
+        return RosenbrockState(slope, jnp.asarray(0))
 
-    def error_order(self, terms):
-        return 3
-
-    def func(self, terms, t0, y0, args):
-        return terms.vf(t0, y0, args)
-
-    def init(self, terms, t0, t1, y0, args) -> RosenbrockState:
-        return RosenbrockState(terms.vf(t0, y0, args), jnp.asarray(1))
-
-    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
+    def step(self, field, t0, t1, y0, carried):
         h = jnp.asarray(t1 - t0)
         y, as_tree = ravel_pytree(y0)
 
-        def field(flat: Array) -> Array:
-            return ravel_pytree(terms.vf(t0, as_tree(flat), args))[0]
+        def slope_at(flat: Array) -> Array:
+            return ravel_pytree(field(t0, as_tree(flat))[0])[0]
 
-        f0 = ravel_pytree(solver_state.slope)[0]
-        matrix = jnp.eye(y.size) - h * _GAMMA * jax.jacfwd(field)(y)
+        f0 = ravel_pytree(carried.slope)[0]
+        matrix = jnp.eye(y.size) - h * _GAMMA * jax.jacfwd(slope_at)(y)
         factored = jax.scipy.linalg.lu_factor(matrix)
 
         def solved(right: Array) -> Array:
             return jax.scipy.linalg.lu_solve(factored, right)
 
         k1 = solved(f0)
-        f1 = field(y + 0.5 * h * k1)
+        f1 = slope_at(y + 0.5 * h * k1)
         k2 = solved(f1 - k1) + k1
-        y1 = y + h * k2
-        f2 = field(y1)
+        y1 = as_tree(y + h * k2)
+        slope1, beside = field(t1, y1)
+        f2 = ravel_pytree(slope1)[0]
         k3 = solved(f2 - _E32 * (k2 - f1) - 2 * (k1 - f0))
-        error = as_tree(h / 6 * (k1 - 2 * k2 + k3))
-        spent = solver_state.n_evaluations + 2 + y.size
-        dense = {"y0": y0, "y1": as_tree(y1), "k0": as_tree(h * f0), "k1": as_tree(h * f2)}
-        state = RosenbrockState(as_tree(f2), spent)
-        return as_tree(y1), error, dense, state, diffrax.RESULTS.successful
+        return Attempt(
+            y=y1,
+            error=as_tree(h / 6 * (k1 - 2 * k2 + k3)),
+            slope=slope1,
+            beside=beside,
+            carried=RosenbrockState(slope1, carried.n_evaluations + 2 + y.size),
+            ends=(y0, y1, carried.slope, slope1),
+        )

@@ -4,9 +4,11 @@ from numbers import Real
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow.dynamics._abstract import State
 from factorflow.trajectories import Status
 
@@ -50,10 +52,10 @@ class Stop(eqx.Module):
     def thresholds(self) -> "Thresholds":
         """The same as arrays, which compiled code takes without compiling anew."""
         return Thresholds(
-            jnp.asarray(-1.0 if self.train_error is None else self.train_error),
-            jnp.asarray(-1.0 if self.gradient_norm is None else self.gradient_norm),
-            jnp.asarray(jnp.inf if self.time is None else self.time, float),
-            jnp.asarray(jnp.iinfo(jnp.int64).max if self.n_gradients is None else self.n_gradients),
+            placed(-1.0 if self.train_error is None else self.train_error, float),
+            placed(-1.0 if self.gradient_norm is None else self.gradient_norm, float),
+            placed(np.inf if self.time is None else self.time, float),
+            placed(np.iinfo(np.int64).max if self.n_gradients is None else self.n_gradients, int),
         )
 
 

@@ -3,10 +3,9 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from factorflow._errors import FactorflowWarning
 from factorflow._x64 import double_precision
@@ -23,6 +22,9 @@ from factorflow.factorizations import AbstractFactorization, HierarchicalTucker
 from factorflow.initializers import AbstractInitializer
 from factorflow.problems import Completion
 from factorflow.trajectories import EverySteps, Record, Solution, Status
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _POWERS = {
     "singular_values": 1,
@@ -89,9 +91,11 @@ class Run:
     def interrupted(self) -> bool:
         return self.solution is not None and self.solution.status is Status.INTERRUPTED
 
-    def path(self) -> xr.Dataset:
+    def path(self) -> "xr.Dataset":
         """What was recorded on the way, in the units of the values."""
         if self.solution is None:
+            import xarray as xr
+
             return xr.Dataset()
         trajectory = self.solution.trajectory
         powers = _POWERS | {"component_norms": _power_of_components(self.solution)}

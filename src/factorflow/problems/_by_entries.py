@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems import _half_gradients as by_halves
 from factorflow.problems._dense import DenseLoss
@@ -79,9 +80,9 @@ class EntriesLoss(AbstractLoss):
         if np.any(np.diff(indices[0]) < 0):
             raise InputError("cells must be sorted; make a Completion, which sorts them.")
         with double_precision():
-            self.values = jnp.asarray(values, jnp.float64)
+            self.values = placed(values, jnp.float64)
             self.index = cell_index((sizes[0], sizes[1]), *indices)
-            self.ends = None if ends is None else (jnp.asarray(ends[0]), jnp.asarray(ends[1]))
+            self.ends = None if ends is None else (placed(ends[0]), placed(ends[1]))
 
     def __call__(self, factors: Factors) -> jax.Array:
         function = by_halves.kernel_value if self._compiled else by_halves.gathered_value

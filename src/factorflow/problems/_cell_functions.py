@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._numbers import positive_number
 
@@ -60,7 +61,7 @@ class PseudoHuber(AbstractCellFunction):
 
     def __init__(self, delta: Any):
         with double_precision():
-            self.delta = jnp.asarray(positive_number(delta, "delta"), jnp.float64)
+            self.delta = placed(positive_number(delta, "delta"), jnp.float64)
 
     def __call__(self, entries: jax.Array, values: jax.Array) -> jax.Array:
         residuals = entries - values

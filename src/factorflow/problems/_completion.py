@@ -1,13 +1,13 @@
 """A matrix or tensor of which some entries were measured."""
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
 
 from factorflow._errors import InputError
 from factorflow.problems import _frames
@@ -92,7 +92,7 @@ class Completion:
         """
         if _frames.is_frame(data):
             return cls._of_frame(data, observed)
-        if isinstance(data, Completion) or scipy.sparse.issparse(data):
+        if isinstance(data, Completion) or _is_sparse(data):
             if observed is not None:
                 raise InputError(
                     "observed goes with arrays and frames; a sparse matrix or a Completion "
@@ -170,7 +170,7 @@ class Completion:
         padding. `duplicates` is as in :meth:`from_triples`; only COO and formats made from it
         without summing can hold any.
         """
-        if not scipy.sparse.issparse(S):
+        if not _is_sparse(S):
             raise InputError(f"S must be a scipy.sparse matrix; got {type(S).__name__}.")
         if S.ndim != 2:
             raise InputError(f"S must have two axes, shape (m, n); got shape {S.shape}.")
@@ -421,6 +421,11 @@ class Completion:
                 "TensorCompletion are for tensors."
             )
         return axis
+
+
+def _is_sparse(data: Any) -> bool:
+    """Whether this is a scipy.sparse matrix or array; without scipy.sparse nothing is."""
+    return "scipy.sparse" in sys.modules and sys.modules["scipy.sparse"].issparse(data)
 
 
 def _axes(indices: Any) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._blas_gradient import value_and_gradient as by_blas
 from factorflow.problems._loss import AbstractLoss, Factors
@@ -73,14 +74,13 @@ class DenseLoss(AbstractLoss):
 def checked_grids(values: Any, observed: Any, count: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The three as arrays, values and observed of one shape."""
     with double_precision():
-        values = jnp.asarray(values, jnp.float64)
-        observed = jnp.asarray(observed, jnp.float64)
+        values, observed = placed(values, jnp.float64), placed(observed, jnp.float64)
         if values.ndim < 2 or values.shape != observed.shape:
             raise InputError(
                 "values and observed must be of one shape, that of a matrix or tensor; "
                 f"got {values.shape} and {observed.shape}."
             )
-        return values, observed, jnp.asarray(count, jnp.float64)
+        return values, observed, placed(count, jnp.float64)
 
 
 def whole(loss: Any, factors: Factors, product: Product | None = None) -> jax.Array:

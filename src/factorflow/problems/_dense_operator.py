@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._gram import Solver, gram_solver
 from factorflow.problems._operator import (
@@ -118,12 +119,12 @@ class DenseOperator(AbstractOperator):
     def _placed(self) -> jax.Array:
         """The stack where JAX computes, one for all losses."""
         with double_precision():
-            return jnp.asarray(self.stack)
+            return placed(self.stack)
 
     @cached_property
     def _in_double(self) -> "_Stack":
         with double_precision():
-            return _Stack(jnp.asarray(self.stack, jnp.float64))
+            return _Stack(placed(self.stack, jnp.float64))
 
     @cached_property
     def _solver(self) -> Solver:

@@ -6,10 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._by_entries import EntriesLoss
 from factorflow.problems._cell_loss import loss_of_cells
@@ -123,7 +123,7 @@ class EntryOperator(AbstractOperator):
     @cached_property
     def _pairs(self) -> "_Pairs":
         with double_precision():
-            return _Pairs(jnp.asarray(self.rows), jnp.asarray(self.columns))
+            return _Pairs(placed(self.rows), placed(self.columns))
 
 
 class _Pairs(eqx.Module):

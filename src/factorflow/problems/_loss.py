@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 
 Factors = tuple[jax.Array, ...]
@@ -71,6 +71,6 @@ class AbstractLoss(eqx.Module):
         with double_precision():
             for name, value in state.items():
                 arrays = jax.tree.map(
-                    lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, value
+                    lambda x: placed(x) if isinstance(x, np.ndarray) else x, value
                 )
                 object.__setattr__(self, name, arrays)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._loss import AbstractLoss, Factors
 
@@ -45,8 +46,8 @@ class MultilinearLoss(AbstractLoss):
         check_evaluates(factorization)
         self.factorization = factorization
         with double_precision():
-            self.inputs = tuple(jnp.asarray(each, jnp.float64) for each in inputs)
-            self.targets = jnp.asarray(targets, jnp.float64)
+            self.inputs = tuple(placed(each, jnp.float64) for each in inputs)
+            self.targets = placed(targets, jnp.float64)
 
     def __call__(self, factors: Factors) -> jax.Array:
         with double_precision():

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._gram import Solver, gram_solver
 from factorflow.problems._operator import (
@@ -98,7 +99,7 @@ class RankOneOperator(AbstractOperator):
     @cached_property
     def _vectors(self) -> "_Vectors":
         with double_precision():
-            return _Vectors(jnp.asarray(self.left), jnp.asarray(self.right))
+            return _Vectors(placed(self.left), placed(self.right))
 
     @cached_property
     def _solver(self) -> Solver:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._loss import AbstractLoss, Factors
 
@@ -38,8 +39,8 @@ class RegressionLoss(AbstractLoss):
         self.factorization = factorization
         self.power = power
         with double_precision():
-            self.inputs = jnp.asarray(inputs, jnp.float64)
-            self.targets = jnp.asarray(targets, jnp.float64)
+            self.inputs = placed(inputs, jnp.float64)
+            self.targets = placed(targets, jnp.float64)
 
     def __call__(self, factors: Factors) -> jax.Array:
         with double_precision():

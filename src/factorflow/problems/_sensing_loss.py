@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._loss import AbstractLoss, Factors
 from factorflow.problems._stack_pass import half_squares, half_squares_and_gradient
@@ -43,7 +44,7 @@ class SensingLoss(AbstractLoss):
         self.shape = shape
         self.forward = forward
         with double_precision():
-            self.values = jnp.asarray(values, jnp.float64)
+            self.values = placed(values, jnp.float64)
 
     def __call__(self, factors: Factors) -> jax.Array:
         with double_precision():
@@ -82,8 +83,8 @@ class FusedLoss(AbstractLoss):
         self.factorization = factorization
         self.shape = shape
         with double_precision():
-            self.stack = jnp.asarray(stack)
-            self.values = jnp.asarray(values, jnp.float64)
+            self.stack = placed(stack)
+            self.values = placed(values, jnp.float64)
 
     def __call__(self, factors: Factors) -> jax.Array:
         with double_precision():

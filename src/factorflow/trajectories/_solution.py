@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import equinox as eqx
 import numpy as np
 
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.factorizations import AbstractFactorization
 from factorflow.trajectories._monitor import MonitorReport
@@ -91,7 +93,7 @@ class Solution:
     @cached_property
     def tensor(self) -> np.ndarray:
         """The end-to-end tensor, ``(d_1, ..., d_N)``, float64; of a matrix the matrix."""
-        return self._compute(self.factorization.tensor)
+        return self._compute(_tensor)
 
     @property
     def matrix(self) -> np.ndarray:
@@ -102,7 +104,7 @@ class Solution:
     @cached_property
     def singular_values(self) -> np.ndarray:
         """Singular values of the end-to-end matrix, descending."""
-        return self._compute(partial(singular_values_of, self.factorization))
+        return self._compute(_singular_values)
 
     @cached_property
     def component_norms(self) -> tuple[np.ndarray, ...]:
@@ -124,7 +126,7 @@ class Solution:
 
     def _compute(self, function) -> np.ndarray:
         with double_precision():
-            return np.array(function(self.factors))
+            return np.array(function(self.factorization, tuple(map(placed, self.factors))))
 
     def __repr__(self) -> str:
         path = "" if self.path is None else f" {self.path.sentence}"
@@ -133,3 +135,12 @@ class Solution:
             f"{self.status.sentence}{path} train_error={self.train_error:.3g}, "
             f"n_gradients={self.n_gradients}, time={self.time:.4g}>"
         )
+
+
+# One program each instead of one for every operation.
+@eqx.filter_jit
+def _tensor(factorization, factors):
+    return factorization.tensor(factors)
+
+
+_singular_values = eqx.filter_jit(singular_values_of)

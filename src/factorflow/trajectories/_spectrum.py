@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from factorflow._placed import placed
 from factorflow._x64 import double_precision
 
 
@@ -21,7 +22,7 @@ def effective_rank_of(singular_values: ArrayLike) -> Array:
     Source: Roy and Vetterli 2007.
     """
     with double_precision():
-        return _effective_rank(jnp.asarray(singular_values))
+        return _effective_rank(placed(singular_values))
 
 
 @jax.jit  # one small program instead of one for each operation

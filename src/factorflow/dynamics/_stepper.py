@@ -1,0 +1,136 @@
+"""What takes the steps of a flow, and how their length is chosen."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from factorflow.dynamics._tree import norm
+
+# Slope at a time and a point, with whatever comes for free with it.
+Field = Callable[[Any, Any], tuple[Any, Any]]
+
+_SAFETY, _MOST_SHRINK, _MOST_GROWTH = 0.9, 0.2, 10.0
+
+
+class Attempt(NamedTuple):
+    """What a step came to; whether it counts is for the step size to say."""
+
+    y: Any
+    error: Any  # estimate, of the structure of y; infinite where the step was refused
+    slope: Any  # at y, or the best that the method knows of it
+    beside: Any  # what the field gave beside the slope at y; None where it was not asked there
+    carried: Any
+    ends: Any  # what the path within the step is made of
+
+
+class AbstractStepper(eqx.Module):
+    """A method that steps along ``dy/dt = F(t, y)`` and estimates the error of each step.
+
+    ``field(t, y)`` gives the slope and something beside it. What is carried from step to step has
+    a count ``n_evaluations`` of the evaluations of the field so far.
+    """
+
+    error_order: ClassVar[int]  # power of the step that its error falls with
+    counts_evaluations: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def init(self, field: Field, t0: Array, t1: Array, y0: Any, slope: Any) -> Any:
+        """What is carried to the first step, which goes from t0 to about t1."""
+
+    @abc.abstractmethod
+    def step(self, field: Field, t0: Array, t1: Array, y0: Any, carried: Any) -> Attempt:
+        """One step."""
+
+    def moved(self, field: Field, t0: Array, t1: Array, y0: Any, slope: Any, carried: Any) -> Any:
+        """What is carried, where the point was written anew or the field is another one."""
+        return eqx.tree_at(lambda state: state.slope, carried, slope)
+
+    def between(self, ends: Any, t0: Array, t1: Array, time: Array) -> Any:
+        """The point at a time within a step: the cubic with the slopes at both ends."""
+        h = t1 - t0
+        x = (time - t0) / h
+
+        def at(a, b, fa, fb):
+            rest = (1 - 2 * x) * (b - a) + h * ((x - 1) * fa + x * fb)
+            return (1 - x) * a + x * b + x * (x - 1) * rest
+
+        return jax.tree.map(at, *ends)
+
+    def for_diffrax(self) -> Any:
+        """The same as a solver for ``diffrax.diffeqsolve``, for one ODE term."""
+        from factorflow.dynamics._for_diffrax import ForDiffrax  # it takes a third of a second
+
+        return ForDiffrax(self)
+
+
+def as_stepper(solver: Any) -> AbstractStepper:
+    """A stepper as it is, or a solver of Diffrax as one.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or does not estimate its error.
+    """
+    if isinstance(solver, AbstractStepper):
+        return solver
+    from factorflow.dynamics._by_diffrax import ByDiffrax
+
+    return ByDiffrax(solver)
+
+
+class StepSize(eqx.Module):
+    """Steps as long as the tolerance allows.
+
+    An error ``e`` is measured in ``atol + rtol |y|``, entry by entry; below 1 the step is kept.
+    The next one is longer by ``0.9 e^(-1/q)``, between 1 and 10, after a step that was kept, and
+    by between 0.2 and 0.9 after one that was not.
+    """
+
+    rtol: float
+    atol: Any
+    size: Callable[[Any], Array] = eqx.field(static=True)
+
+    def first(self, field: Field, order: int, t0: Array, y0: Any, slope: Any) -> Array:
+        """Length of the first step; it takes one evaluation of the field.
+
+        Source: Hairer, Norsett and Wanner 1993, "Solving Ordinary Differential Equations I",
+        section II.4.
+        """
+        scale = jax.tree.map(lambda y: self.atol + self.rtol * jnp.abs(y), y0)
+        d0, d1 = self._size_in(scale, y0), self._size_in(scale, slope)
+        small = (d0 < 1e-5) | (d1 < 1e-5)
+        h0 = jnp.where(small, 1e-6, 0.01 * d0 / jnp.where(small, 1, d1))
+        tried = jax.tree.map(lambda y, f: y + h0 * f, y0, slope)
+        after, _ = field(t0 + h0, tried)
+        change = jax.tree.map(jnp.subtract, after, slope)
+        most = jnp.maximum(d1, self._size_in(scale, change) / h0)
+        flat = most <= 1e-15
+        h1 = (0.01 / jnp.where(flat, 1, most)) ** (1 / order)
+        return jnp.minimum(100 * h0, jnp.where(flat, jnp.maximum(1e-6, 1e-3 * h0), h1))
+
+    def judge(self, order: int, h: Array, y0: Any, attempt: Attempt) -> tuple[Array, Array]:
+        """Whether a step of length ``h`` counts, and the length of the next."""
+
+        def scaled(a, b, error):
+            error = jnp.where(jnp.isnan(error), jnp.inf, error)
+            b = jnp.where(jnp.isnan(b).any(), a, b)
+            return error / (self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))
+
+        error = self.size(jax.tree.map(scaled, y0, attempt.y, attempt.error))
+        keep = error < 1
+        least, most = jnp.where(keep, 1, _MOST_SHRINK), jnp.where(keep, _MOST_GROWTH, _SAFETY)
+        factor = jnp.clip(_SAFETY * (1 / error) ** (1 / order), least, most)
+        return keep, h * factor
+
+    def _size_in(self, scale: Any, vector: Any) -> Array:
+        return self.size(jax.tree.map(jnp.divide, vector, scale))
+
+
+def root_mean_square(tree: Any) -> Array:
+    """Over all numbers of all leaves."""
+    return norm(tree) / jnp.sqrt(sum(leaf.size for leaf in jax.tree.leaves(tree)))
