@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from factorflow.experiments._case import Results
 from factorflow.experiments._claim import Claim, Size
 from factorflow.experiments._comparison import panels
+from factorflow.experiments._component_cases import ComponentsCase
 from factorflow.experiments._judgement import Check, Finding, Measured, Published
+from factorflow.experiments._razin2020_greedy import (
+    TRUTHS,
+    as_tabulated,
+    component_checks,
+    component_table,
+    of_greedy,
+)
 from factorflow.experiments._tabulate import of_kind
 from factorflow.experiments._tensors import (
     TENSORLY,
@@ -24,7 +32,7 @@ from factorflow.experiments._tensors import (
 from factorflow.plots import plot_recovery
 from factorflow.report import Table
 
-_RANKS, _SCALES = (1, 3), (1e-2, 1e-3)
+_RANKS, _SCALES = TRUTHS, (1e-2, 1e-3)
 _NUMBERS = {
     3: (50, 100, 200, 300, 400, 450, 511),
     4: (100, 500, 1000, 2000, 3000, 4095),
@@ -37,9 +45,9 @@ _TRAIN_ERROR = {3: 1e-12, 4: 1e-15}
 _FIRST = {3: 200, 4: 1000}  # from so many entries on errors are judged
 _STATED = {3: 100, 4: 500}  # from so many on ranks are published to be near the truth's
 _LARGE, _SMALL = (f"flow, scale {scale:g}" for scale in _SCALES)
-_ZEROS, _ALTERNATING = "zeros", "TensorLy"
+_GREEDY, _ZEROS, _ALTERNATING = "greedy components", "zeros", "TensorLy"
 _RECIPES = tuple(f"recipe, scale {scale:g}" for scale in _SCALES)
-_METHODS = (_LARGE, _SMALL, *_RECIPES, _ZEROS, _ALTERNATING)
+_METHODS = (_LARGE, _SMALL, *_RECIPES, _GREEDY, _ZEROS, _ALTERNATING)
 # Where the flow's rank is above the published one: does the published descent do better?
 _DOUBTED = {"order": 3, "rank": 3, "n_observed": 100}
 _RECIPE_MOST = 5000  # gradients
@@ -55,6 +63,7 @@ def _cases(order: int, size: Size, instances_compared: int) -> list[TensorCase]:
                 common = {"n_observed": count, "instance": i, "rank": rank, "order": order}
                 end = _TRAIN_ERROR[order]
                 cases += [TensorFlowCase(**common, scale=s, train_error=end) for s in _SCALES]
+                cases.append(ComponentsCase(**common, further=end, ranked=TENSORLY))
                 cases.append(ZerosCase(**common))
                 if TENSORLY and i < ranked:
                     cases.append(ZerosRankCase(**common))
@@ -82,7 +91,8 @@ def method_of(case: TensorCase) -> str:
         return f"flow, scale {case.scale:g}"
     if isinstance(case, TensorRecipeCase):
         return f"recipe, scale {case.scale:g}"
-    return _ALTERNATING if isinstance(case, AlternatingCase) else _ZEROS
+    names = {ComponentsCase: _GREEDY, AlternatingCase: _ALTERNATING}
+    return names.get(type(case), _ZEROS)
 
 
 def _judge(results: Results) -> Finding:
@@ -92,9 +102,13 @@ def _judge(results: Results) -> Finding:
     limited = sum(each["status"] != "TRAIN_ERROR" for each in flows.values())
     ranked = bool(found["rank"].notnull().any())
     return Finding(
-        measured=tuple(_measured(found)),
-        checks=(*_error_checks(found, order), *(_rank_checks(found, order) if ranked else ())),
-        tables=tuple(_table(found, rank) for rank in _RANKS),
+        measured=(*_measured(found), *_most_of_zeros(found)),
+        checks=(
+            *_error_checks(found, order),
+            *(_rank_checks(found, order) if ranked else ()),
+            *component_checks(results, _STATED[order]),
+        ),
+        tables=(*(_table(found, rank) for rank in _RANKS), component_table(results)),
         figures=tuple((_caption(rank, order), _figure(found, rank)) for rank in _RANKS),
         notes=(
             _HOW.format(
@@ -106,8 +120,9 @@ def _judge(results: Results) -> Finding:
             "error that was asked for: from 1e-2 the smallest components, which are no part of "
             "the tensor, shrink slowly.",
             _runaways(flows),
+            of_greedy(results, _STATED[order]),
             *((_of_recipe(found),) if ranked and order == _DOUBTED["order"] else ()),
-            *((_exceptions(found, order),) if ranked else ()),
+            *((_of_zeros(found), _exceptions(found, order)) if ranked else ()),
             *(() if ranked else (WITHOUT,)),
         ),
     )
@@ -158,7 +173,7 @@ def _exceptions(found: xr.Dataset, order: int) -> str:
     """Cells in which the median of the ranks is above that of the truth by more than one."""
     apart = []
     for truth in _RANKS:
-        for method in (_LARGE, _SMALL):
+        for method in (_LARGE, _SMALL, _GREEDY):
             rank = _median(found, "rank", truth=truth, method=method)
             apart += [
                 f"rank {truth}, {count} entries, {method}: {float(value):g}"
@@ -202,9 +217,10 @@ def _tabulated(results: Results) -> xr.Dataset:
             "n_observed": case.n_observed,
             "instance": case.instance,
         }
+        told = as_tabulated(result) if isinstance(case, ComponentsCase) else result
         for name in names:
-            if name in result:
-                found[name].loc[place] = result[name]
+            if name in told:
+                found[name].loc[place] = told[name]
     return found
 
 
@@ -227,6 +243,29 @@ def _measured(found: xr.Dataset) -> list[Measured]:
     return measured
 
 
+def _most_of_zeros(found: xr.Dataset) -> list[Measured]:
+    """The estimated rank of zeros in the cell in which its median is the largest."""
+    if not found["rank"].notnull().any():
+        return []
+    own = _cell_of_most(found)["rank"].dropna("instance")
+    return [Measured.of(_MOST_OF_ZEROS, own.values, own.instance.values)]
+
+
+def _cell_of_most(found: xr.Dataset) -> xr.Dataset:
+    cells = found.sel({"method": _ZEROS}).stack(cell=("truth", "n_observed"))
+    medians = cells["rank"].median("instance", skipna=True)
+    return cells.isel(cell=int(np.nanargmax(medians.values)))
+
+
+def _of_zeros(found: xr.Dataset) -> str:
+    cell = _cell_of_most(found)
+    return (
+        f"The {_MOST_OF_ZEROS} is that of {int(cell.n_observed)} entries of a tensor of rank "
+        f"{int(cell.truth)}, as alternating least squares estimates it; the certain lower bound "
+        f"there is {float(cell.least_rank.median()):g}."
+    )
+
+
 def _error_checks(found: xr.Dataset, order: int) -> list[Check]:
     checks = []
     last = _NUMBERS[order][-1]
@@ -235,7 +274,8 @@ def _error_checks(found: xr.Dataset, order: int) -> list[Check]:
         # At the last number one entry is missing, and errors are those of the fit.
         known = error[_SMALL].n_observed >= _FIRST[order]
         known = known & (error[_SMALL].n_observed < last)
-        start = f"rank {truth}, {_FIRST[order]} to {_NUMBERS[order][-2]} entries: the error from "
+        cells = f"rank {truth}, {_FIRST[order]} to {_NUMBERS[order][-2]} entries: the error"
+        start = f"{cells} from "
         apart = error[_SMALL] / error[_LARGE]
         checks += [
             Check(f"{start}1e-3 is below a {_words(_NEAR_ZERO)} of that of zeros",
@@ -243,6 +283,10 @@ def _error_checks(found: xr.Dataset, order: int) -> list[Check]:
             Check(f"{start}1e-2 is below a {_words(_NEAR_LARGE)} of that of zeros",
                   _worst(error[_LARGE] / error[_ZEROS], known), "<", _NEAR_LARGE),
             Check(f"{start}1e-3 is below that from 1e-2", _worst(apart, known), "<", 1.0),
+            Check(f"{cells} of greedy components is below a {_words(_NEAR_ZERO)} of that of zeros",
+                  _worst(error[_GREEDY] / error[_ZEROS], known), "<", _NEAR_ZERO),
+            Check(f"{cells} of greedy components is below that from 1e-2",
+                  _worst(error[_GREEDY] / error[_LARGE], known), "<", 1.0),
             Check(f"{start}1e-3 is below a third of that from 1e-2", _worst(apart, known), "<",
                   1 / 3, essential=False),
         ]  # fmt: skip
@@ -278,6 +322,9 @@ def _rank_checks(found: xr.Dataset, order: int) -> list[Check]:
             )  # fmt: skip
         checks += [
             Check(f"{start}: {few}", max(_worst(each, known) for each in flows), "<=", truth + 1),
+            Check(f"rank {truth}, from {_STATED[order]} entries on: the rank of greedy components "
+                  "is at most one above the true one", _worst(rank[_GREEDY], stated), "<=",
+                  truth + 1),
             Check(f"{start}, but for the last number: the rank of zeros is more than twice as "
                   "high, by the certain lower bound",
                   float((_median(found, "least_rank", truth=truth, method=_ZEROS)
@@ -353,7 +400,7 @@ def _published(order: int) -> tuple[Published, ...]:
     if order == 4:
         return (
             Published("rank 1, 1000 entries, flow, scale 0.001: relative error", 1e-6, _SOURCE),
-            Published("largest rank of zeros", "52", _SOURCE),
+            Published(_MOST_OF_ZEROS, 52.0, _SOURCE),
         )
     return (
         Published("rank 1, 200 entries, flow, scale 0.001: relative error", 5e-6, _SOURCE),
@@ -364,6 +411,7 @@ def _published(order: int) -> tuple[Published, ...]:
     )
 
 
+_MOST_OF_ZEROS = "largest rank of zeros"
 _TITLE = "Tensor completion by low tensor rank, order {}"
 _STATEMENT = (
     "Gradient flow on a CP factorization that can make every tensor, from near zero, ends at "
