@@ -108,13 +108,14 @@ def test_exceptions_and_large_components_are_named():
         if flow(rank=3, n_observed=100, scale=1e-2)(case):
             return result | {"rank": 7}
         if flow(rank=1, n_observed=200, scale=1e-3)(case) and case.instance == 1:
-            return result | {"largest_components": np.array([8.0, 1.0])}
+            return result | {"largest_components": np.array([8.0, 1.0]), "train_error": 1e-5}
         return result
 
     finding = judged(tensors.ORDER_3, change)
     told = verdict(finding.checks)
     assert told.startswith("differs: rank 3, from 100 entries on: the flow's rank")
     assert "rank 3, 100 entries, flow, scale 0.01: 7" in finding.notes[-1]
+    assert "still: rank 1, 200 entries, scale 0.001 (1)." in finding.notes[1]
     assert "rank 1, 200 entries, scale 0.001, instance 1" in finding.notes[2]
 
 
