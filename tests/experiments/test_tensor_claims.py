@@ -140,7 +140,8 @@ def test_the_largest_rank_of_zeros_stands_beside_the_published_one():
     (published,) = (each for each in tensors.ORDER_4.published if each.value == 52)
     (measured,) = (each for each in finding.measured if each.name == published.name)
     assert measured.values == (50, 51)
-    assert "2000 entries of a tensor of rank 3" in finding.notes[-2]
+    assert "20 for rank 1, 100 entries" in finding.notes[-2]
+    assert "50.5 for rank 3, 2000 entries" in finding.notes[-2]
 
 
 def test_without_ranks_errors_are_judged_and_the_reason_told(monkeypatch):

@@ -272,19 +272,22 @@ def _most_of_zeros(found: xr.Dataset) -> list[Measured]:
     return [Measured.of(_MOST_OF_ZEROS, own.values, own.instance.values)]
 
 
-def _cell_of_most(found: xr.Dataset) -> xr.Dataset:
-    cells = found.sel({"method": _ZEROS}).stack(cell=("truth", "n_observed"))
+def _cell_of_most(found: xr.Dataset, *truths: int) -> xr.Dataset:
+    own = found.sel({"method": _ZEROS, "truth": list(truths or _RANKS)})
+    cells = own.stack(cell=("truth", "n_observed"))
     medians = cells["rank"].median("instance", skipna=True)
     return cells.isel(cell=int(np.nanargmax(medians.values)))
 
 
 def _of_zeros(found: xr.Dataset) -> str:
-    cell = _cell_of_most(found)
-    return (
-        f"The {_MOST_OF_ZEROS} is that of {int(cell.n_observed)} entries of a tensor of rank "
-        f"{int(cell.truth)}, as alternating least squares estimates it; the certain lower bound "
-        f"there is {float(cell.least_rank.median()):g}."
-    )
+    told = []
+    for truth in _RANKS:
+        cell = _cell_of_most(found, truth)
+        told.append(
+            f"{float(cell['rank'].median()):g} for rank {truth}, {int(cell.n_observed)} entries, "
+            f"where the certain lower bound is {float(cell.least_rank.median()):g}"
+        )
+    return f"The {_MOST_OF_ZEROS}, by its median: {'; '.join(told)}."
 
 
 def _error_checks(found: xr.Dataset, order: int) -> list[Check]:
