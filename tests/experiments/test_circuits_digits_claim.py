@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from factorflow.experiments import Results, verdict
 from factorflow.experiments import _circuits_digits as trained
@@ -57,6 +58,18 @@ def test_the_verdict_follows_the_ranks():
     assert len(finding.tables[0].rows) == 6
     same = digits_finding(lambda case: 1.5)
     assert verdict(same.checks).startswith("not reproduced: shallow circuit, 4 places")
+
+
+def test_pairs_are_compared_at_a_train_error_that_both_came_to():
+    rows = {trained.WRITTEN: [1.5, 1.3, 1.4], trained.LABELS: [1.2, 1.6, np.nan]}
+    paths = xr.DataArray(
+        [[row] for row in rows.values()],
+        dims=("data", "instance", "level"),
+        coords={"data": list(rows)},
+    )
+    assert trained._share_below(xr.Dataset({"path": paths}), trained.LABELS) == 1
+    paths[0, 0, 1] = 1.7
+    assert trained._share_below(xr.Dataset({"path": paths}), trained.LABELS) == 0
 
 
 def test_at_full_size_the_scale_is_judged_and_does_not_decide():

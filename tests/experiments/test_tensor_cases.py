@@ -10,6 +10,7 @@ from factorflow.experiments._tensors import (
     TensorRecipeCase,
     ZerosCase,
     ZerosRankCase,
+    rank_of,
 )
 from factorflow.theory import estimate_tensor_rank
 
@@ -84,13 +85,24 @@ def test_alternating_least_squares_finds_the_rank_on_held_out_entries():
 
 
 def test_greedy_components_go_on_to_the_smaller_train_error():
-    (result,) = run(ComponentsCase(**SMALL, components=3))
+    (result,) = run(ComponentsCase(**SMALL, components=3, ranked=True))
     assert result["status"] == result["further_status"] == "TRAIN_ERROR"
     assert result["n_components"] == 1
     assert result["largest_component"] == pytest.approx(1, rel=0.1)
     assert result["train_error"] <= 1e-6
     assert result["n_gradients"] <= result["further_n_gradients"]
     assert result["further_error"] < 1e-3
+    assert result["further_train_error"] <= 1e-10
+    assert result["rank"] == result["least_rank"] == result["further_components"] == 1
+
+
+def test_a_tensor_has_no_higher_rank_than_components():
+    rng = np.random.default_rng(0)
+    tensor = np.einsum("ar,br,cr->abc", *rng.normal(size=(3, 4, 3)))
+    assert rank_of(tensor, True, components=3)["rank"] == 3
+    # Where no fit comes there, the components that it is written with are one.
+    assert rank_of(tensor, True, components=2)["rank"] == 2
+    assert np.isnan(rank_of(tensor, False, components=3)["rank"])
 
 
 def test_quasi_newton_leaves_a_small_start():

@@ -23,6 +23,8 @@ from factorflow.experiments._tensors import (
 def invented(case):
     if isinstance(case, ZerosRankCase):
         return {"rank": 20, "least_rank": 7.5}
+    if isinstance(case, ComponentsCase):
+        return invented_components(case)
     zeros = isinstance(case, ZerosCase)
     error = {0.01: 1e-3, 0.001: 1e-5}.get(getattr(case, "scale", None), 0.5 if zeros else 1e-9)
     return {
@@ -35,6 +37,20 @@ def invented(case):
     } | ({} if zeros else {"rank": case.rank})
 
 
+def invented_components(case):
+    return {
+        "n_components": case.rank,
+        "further_components": case.rank,
+        "further_error": 1e-6,
+        "further_train_error": 1e-13,
+        "further_n_gradients": 30,
+        "further_status": "TRAIN_ERROR",
+        "further_largest_component": 1.0,
+        "rank": case.rank,
+        "least_rank": case.rank,
+    }
+
+
 def judged(claim, change=lambda case, result: result, seeds=2):
     cases = claim.cases(claim.size(seeds=seeds))
     return claim.judge(Results([(case, change(case, invented(case))) for case in cases]))
@@ -44,7 +60,8 @@ def judged(claim, change=lambda case, result: result, seeds=2):
 def test_figure_2(claim):
     finding = judged(claim)
     assert verdict(finding.checks) == "reproduced"
-    assert len(finding.figures) == len(finding.tables) == 2
+    assert len(finding.figures) == 2
+    assert len(finding.tables) == 3
     assert "in all: none" in finding.notes[-1]
 
 
@@ -55,6 +72,10 @@ def flow(**about):
         )
 
     return chosen
+
+
+def greedy(case):
+    return isinstance(case, ComponentsCase) and (case.rank, case.n_observed) == (3, 100)
 
 
 def zeros(case):
@@ -69,6 +90,8 @@ def zeros(case):
         (flow(scale=1e-2), {"relative_error": 0.4}, "below a fiftieth"),
         (zeros, {"rank": 5}, "at least four"),
         (zeros, {"least_rank": 2}, "certain lower bound"),
+        (greedy, {"rank": 5}, "from 100 entries on: the rank of greedy components"),
+        (greedy, {"n_components": 5}, "at the published train error of 1e-6"),
     ],
 )
 def test_a_cell_that_differs_is_told(chosen, wrong, said):
@@ -85,14 +108,40 @@ def test_exceptions_and_large_components_are_named():
         if flow(rank=3, n_observed=100, scale=1e-2)(case):
             return result | {"rank": 7}
         if flow(rank=1, n_observed=200, scale=1e-3)(case) and case.instance == 1:
-            return result | {"largest_components": np.array([8.0, 1.0])}
+            return result | {"largest_components": np.array([8.0, 1.0]), "train_error": 1e-5}
         return result
 
     finding = judged(tensors.ORDER_3, change)
     told = verdict(finding.checks)
     assert told.startswith("differs: rank 3, from 100 entries on: the flow's rank")
     assert "rank 3, 100 entries, flow, scale 0.01: 7" in finding.notes[-1]
+    assert "still: rank 1, 200 entries, scale 0.001 (1)." in finding.notes[1]
     assert "rank 1, 200 entries, scale 0.001, instance 1" in finding.notes[2]
+
+
+def test_greedy_components_are_told_at_both_train_errors():
+    def change(case, result):
+        further = {"further_components": 6, "further_error": 7.0}
+        return result | further if greedy(case) else result
+
+    finding = judged(tensors.ORDER_3, change)
+    assert verdict(finding.checks).startswith("differs: rank 3, from 100 entries on: at most one")
+    assert "rank 3, 100 entries: 2 of 2 instances" in finding.notes[3]
+    (row,) = (row for row in finding.tables[2].rows if row[:2] == ("3", "100"))
+    assert row[2:4] == ("3, 3", "6, 6")
+
+
+def test_the_largest_rank_of_zeros_stands_beside_the_published_one():
+    def change(case, result):
+        most = isinstance(case, ZerosRankCase) and (case.rank, case.n_observed) == (3, 2000)
+        return result | {"rank": 50 + case.instance} if most else result
+
+    finding = judged(tensors.ORDER_4, change)
+    (published,) = (each for each in tensors.ORDER_4.published if each.value == 52)
+    (measured,) = (each for each in finding.measured if each.name == published.name)
+    assert measured.values == (50, 51)
+    assert "20 for rank 1, 100 entries" in finding.notes[-2]
+    assert "50.5 for rank 3, 2000 entries" in finding.notes[-2]
 
 
 def test_without_ranks_errors_are_judged_and_the_reason_told(monkeypatch):

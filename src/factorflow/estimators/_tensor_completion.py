@@ -276,6 +276,13 @@ class TensorCompletion(BaseEstimator):
                 raise InputError(f"X has other labels on axis {axis} than those that were fitted.")
         return -rmse(self._table().at(*problem.indices), problem.values)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        return tags
+
     def _fit_problem(self, X, observed) -> tuple[Completion, np.dtype]:
         self._check_parameters()
         problem, kind = read_tensor(self, X, observed)

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from factorflow._x64 import double_precision
 from factorflow.dynamics import GreedyLowRank, Stop, solve
-from factorflow.experiments._tensors import StartedCase, TensorCase
+from factorflow.experiments._tensors import StartedCase, TensorCase, rank_of
 from factorflow.factorizations import CP
 from factorflow.trajectories import Record
 
@@ -30,14 +30,17 @@ class ComponentsCase(TensorCase):
         Mean squared train errors at which gradients and errors are taken.
     most
         Limit on the gradients.
+    ranked
+        Whether the rank of the further end is estimated.
     """
 
     kind: ClassVar[str] = "tensor completion by greedy components"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     components: int = 8
     train_error: float = 1e-6
     further: float = 1e-10
     most: int = 3000
+    ranked: bool = False
 
     @property
     def group(self):
@@ -59,7 +62,8 @@ def _by_components(case: ComponentsCase) -> dict[str, Any]:
 
     first = to(case.train_error)
     last = to(case.further, first) if first.status.name == "TRAIN_ERROR" else first
-    norms = np.asarray(first.component_norms[0])
+    norms, further = (np.asarray(each.component_norms[0]) for each in (first, last))
+    count = int(np.sum(further > 0))
     return {
         "relative_error": _relative(first.tensor, case),
         "train_error": first.train_error,
@@ -68,9 +72,12 @@ def _by_components(case: ComponentsCase) -> dict[str, Any]:
         "n_components": int(np.sum(norms > 0)),
         "largest_component": norms.max(),
         "further_status": last.status.name,
+        "further_train_error": last.train_error,
         "further_n_gradients": last.n_gradients,
         "further_error": _relative(last.tensor, case),
-    }
+        "further_components": count,
+        "further_largest_component": further.max(),
+    } | rank_of(last.tensor, case.ranked, components=count)
 
 
 @dataclass(frozen=True)

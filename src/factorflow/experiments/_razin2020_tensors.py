@@ -1,5 +1,6 @@
 """Razin and Cohen 2020, Figure 2: CP factorizations from near zero complete by low tensor rank."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,15 @@ from matplotlib.figure import Figure
 from factorflow.experiments._case import Results
 from factorflow.experiments._claim import Claim, Size
 from factorflow.experiments._comparison import panels
+from factorflow.experiments._component_cases import ComponentsCase
 from factorflow.experiments._judgement import Check, Finding, Measured, Published
+from factorflow.experiments._razin2020_greedy import (
+    TRUTHS,
+    as_tabulated,
+    component_checks,
+    component_table,
+    of_greedy,
+)
 from factorflow.experiments._tabulate import of_kind
 from factorflow.experiments._tensors import (
     TENSORLY,
@@ -24,7 +33,7 @@ from factorflow.experiments._tensors import (
 from factorflow.plots import plot_recovery
 from factorflow.report import Table
 
-_RANKS, _SCALES = (1, 3), (1e-2, 1e-3)
+_RANKS, _SCALES = TRUTHS, (1e-2, 1e-3)
 _NUMBERS = {
     3: (50, 100, 200, 300, 400, 450, 511),
     4: (100, 500, 1000, 2000, 3000, 4095),
@@ -37,12 +46,17 @@ _TRAIN_ERROR = {3: 1e-12, 4: 1e-15}
 _FIRST = {3: 200, 4: 1000}  # from so many entries on errors are judged
 _STATED = {3: 100, 4: 500}  # from so many on ranks are published to be near the truth's
 _LARGE, _SMALL = (f"flow, scale {scale:g}" for scale in _SCALES)
-_ZEROS, _ALTERNATING = "zeros", "TensorLy"
+_GREEDY, _ZEROS, _ALTERNATING = "greedy components", "zeros", "TensorLy"
 _RECIPES = tuple(f"recipe, scale {scale:g}" for scale in _SCALES)
-_METHODS = (_LARGE, _SMALL, *_RECIPES, _ZEROS, _ALTERNATING)
+_METHODS = (_LARGE, _SMALL, *_RECIPES, _GREEDY, _ZEROS, _ALTERNATING)
 # Where the flow's rank is above the published one: does the published descent do better?
-_DOUBTED = {"order": 3, "rank": 3, "n_observed": 100}
-_RECIPE_MOST = 5000  # gradients
+_DOUBTED = {
+    3: {"order": 3, "rank": 3, "n_observed": 100},
+    4: {"order": 4, "rank": 3, "n_observed": 500},
+}
+_RECIPE_MOST = {3: 5000, 4: 20_000}  # gradients
+_RECIPE_SCALES = {3: _SCALES, 4: _SCALES[:1]}  # from 1e-3 at order 4 it takes far more
+_PUBLISHED_END = 1e-6  # train error
 _SOURCE = "Razin and Cohen 2020, Figure 2"
 
 
@@ -55,23 +69,22 @@ def _cases(order: int, size: Size, instances_compared: int) -> list[TensorCase]:
                 common = {"n_observed": count, "instance": i, "rank": rank, "order": order}
                 end = _TRAIN_ERROR[order]
                 cases += [TensorFlowCase(**common, scale=s, train_error=end) for s in _SCALES]
+                cases.append(ComponentsCase(**common, further=end, ranked=TENSORLY))
                 cases.append(ZerosCase(**common))
                 if TENSORLY and i < ranked:
                     cases.append(ZerosRankCase(**common))
                 if TENSORLY and count in _COMPARED[order] and i < instances_compared:
                     cases.append(AlternatingCase(**common))
-    if order == _DOUBTED["order"]:
-        cases += [_doubted(scale, i) for scale in _SCALES for i in range(size.seeds)]
-    return cases
+    return cases + [_doubted(order, s, i) for s in _RECIPE_SCALES[order] for i in range(size.seeds)]
 
 
-def _doubted(scale: float, instance: int) -> TensorRecipeCase:
+def _doubted(order: int, scale: float, instance: int) -> TensorRecipeCase:
     return TensorRecipeCase(
-        **_DOUBTED,  # pyright: ignore[reportArgumentType]
+        **_DOUBTED[order],  # pyright: ignore[reportArgumentType]
         instance=instance,
         scale=scale,
-        train_error=1e-6,
-        most=_RECIPE_MOST,
+        train_error=_PUBLISHED_END,
+        most=_RECIPE_MOST[order],
         patience=True,
     )
 
@@ -82,7 +95,8 @@ def method_of(case: TensorCase) -> str:
         return f"flow, scale {case.scale:g}"
     if isinstance(case, TensorRecipeCase):
         return f"recipe, scale {case.scale:g}"
-    return _ALTERNATING if isinstance(case, AlternatingCase) else _ZEROS
+    names = {ComponentsCase: _GREEDY, AlternatingCase: _ALTERNATING}
+    return names.get(type(case), _ZEROS)
 
 
 def _judge(results: Results) -> Finding:
@@ -92,9 +106,13 @@ def _judge(results: Results) -> Finding:
     limited = sum(each["status"] != "TRAIN_ERROR" for each in flows.values())
     ranked = bool(found["rank"].notnull().any())
     return Finding(
-        measured=tuple(_measured(found)),
-        checks=(*_error_checks(found, order), *(_rank_checks(found, order) if ranked else ())),
-        tables=tuple(_table(found, rank) for rank in _RANKS),
+        measured=(*_measured(found), *_most_of_zeros(found)),
+        checks=(
+            *_error_checks(found, order),
+            *(_rank_checks(found, order) if ranked else ()),
+            *component_checks(results, _STATED[order]),
+        ),
+        tables=(*(_table(found, rank) for rank in _RANKS), component_table(results)),
         figures=tuple((_caption(rank, order), _figure(found, rank)) for rank in _RANKS),
         notes=(
             _HOW.format(
@@ -104,10 +122,11 @@ def _judge(results: Results) -> Finding:
             ),
             f"{limited} of {len(flows)} flows ended at {_most(flows)} gradients, above the train "
             "error that was asked for: from 1e-2 the smallest components, which are no part of "
-            "the tensor, shrink slowly.",
+            f"the tensor, shrink slowly. {_unfinished(flows)}",
             _runaways(flows),
-            *((_of_recipe(found),) if ranked and order == _DOUBTED["order"] else ()),
-            *((_exceptions(found, order),) if ranked else ()),
+            of_greedy(results, _STATED[order]),
+            *((_of_recipe(found, order),) if ranked else ()),
+            *((_of_zeros(found), _exceptions(found, order)) if ranked else ()),
             *(() if ranked else (WITHOUT,)),
         ),
     )
@@ -139,6 +158,17 @@ def _most(flows: dict) -> int:
     return max((case.most for case in flows), default=0)
 
 
+def _unfinished(flows: dict) -> str:
+    """Where flows end above the train error at which published runs end."""
+    cells = Counter(
+        f"rank {case.rank}, {case.n_observed} entries, scale {case.scale:g}"
+        for case, each in flows.items()
+        if each["train_error"] > _PUBLISHED_END
+    )
+    told = ", ".join(f"{cell} ({count})" for cell, count in cells.items())
+    return f"Above the published 1e-6 there are still: {told or 'none'}."
+
+
 def _runaways(flows: dict) -> str:
     large = [case for case, each in flows.items() if each["largest_components"][0] > 2]
     runs = ", ".join(
@@ -158,7 +188,7 @@ def _exceptions(found: xr.Dataset, order: int) -> str:
     """Cells in which the median of the ranks is above that of the truth by more than one."""
     apart = []
     for truth in _RANKS:
-        for method in (_LARGE, _SMALL):
+        for method in (_LARGE, _SMALL, _GREEDY):
             rank = _median(found, "rank", truth=truth, method=method)
             apart += [
                 f"rank {truth}, {count} entries, {method}: {float(value):g}"
@@ -172,14 +202,20 @@ def _exceptions(found: xr.Dataset, order: int) -> str:
     )
 
 
-def _of_recipe(found: xr.Dataset) -> str:
+def _of_recipe(found: xr.Dataset, order: int) -> str:
     """What the published descent does where the flow's rank is too high."""
-    place = {"truth": _DOUBTED["rank"], "n_observed": _DOUBTED["n_observed"]}
-    ranks = [float(_median(found, "rank", method=each, **place)) for each in _RECIPES]
+    cell = _DOUBTED[order]
+    place = {"truth": cell["rank"], "n_observed": cell["n_observed"]}
+    ranks = {
+        scale: float(_median(found, "rank", method=method, **place))
+        for scale, method in zip(_SCALES, _RECIPES, strict=True)
+        if scale in _RECIPE_SCALES[order]
+    }
+    said = " and ".join(f"{rank:g} from 1e{np.log10(scale):.0f}" for scale, rank in ranks.items())
     return (
-        f"With {_DOUBTED['n_observed']} entries of a tensor of rank {_DOUBTED['rank']} the "
-        f"published descent itself, of at most {_RECIPE_MOST} gradients, ends at median ranks of "
-        f"{ranks[0]:g} from 1e-2 and {ranks[1]:g} from 1e-3."
+        f"With {cell['n_observed']} entries of a tensor of rank {cell['rank']} the published "
+        f"descent itself, of at most {_RECIPE_MOST[order]} gradients, ends at a median "
+        f"rank of {said}."
     )
 
 
@@ -202,9 +238,10 @@ def _tabulated(results: Results) -> xr.Dataset:
             "n_observed": case.n_observed,
             "instance": case.instance,
         }
+        told = as_tabulated(result) if isinstance(case, ComponentsCase) else result
         for name in names:
-            if name in result:
-                found[name].loc[place] = result[name]
+            if name in told:
+                found[name].loc[place] = told[name]
     return found
 
 
@@ -227,6 +264,32 @@ def _measured(found: xr.Dataset) -> list[Measured]:
     return measured
 
 
+def _most_of_zeros(found: xr.Dataset) -> list[Measured]:
+    """The estimated rank of zeros in the cell in which its median is the largest."""
+    if not found["rank"].notnull().any():
+        return []
+    own = _cell_of_most(found)["rank"].dropna("instance")
+    return [Measured.of(_MOST_OF_ZEROS, own.values, own.instance.values)]
+
+
+def _cell_of_most(found: xr.Dataset, *truths: int) -> xr.Dataset:
+    own = found.sel({"method": _ZEROS, "truth": list(truths or _RANKS)})
+    cells = own.stack(cell=("truth", "n_observed"))
+    medians = cells["rank"].median("instance", skipna=True)
+    return cells.isel(cell=int(np.nanargmax(medians.values)))
+
+
+def _of_zeros(found: xr.Dataset) -> str:
+    told = []
+    for truth in _RANKS:
+        cell = _cell_of_most(found, truth)
+        told.append(
+            f"{float(cell['rank'].median()):g} for rank {truth}, {int(cell.n_observed)} entries, "
+            f"where the certain lower bound is {float(cell.least_rank.median()):g}"
+        )
+    return f"The {_MOST_OF_ZEROS}, by its median: {'; '.join(told)}."
+
+
 def _error_checks(found: xr.Dataset, order: int) -> list[Check]:
     checks = []
     last = _NUMBERS[order][-1]
@@ -235,7 +298,8 @@ def _error_checks(found: xr.Dataset, order: int) -> list[Check]:
         # At the last number one entry is missing, and errors are those of the fit.
         known = error[_SMALL].n_observed >= _FIRST[order]
         known = known & (error[_SMALL].n_observed < last)
-        start = f"rank {truth}, {_FIRST[order]} to {_NUMBERS[order][-2]} entries: the error from "
+        cells = f"rank {truth}, {_FIRST[order]} to {_NUMBERS[order][-2]} entries: the error"
+        start = f"{cells} from "
         apart = error[_SMALL] / error[_LARGE]
         checks += [
             Check(f"{start}1e-3 is below a {_words(_NEAR_ZERO)} of that of zeros",
@@ -243,6 +307,10 @@ def _error_checks(found: xr.Dataset, order: int) -> list[Check]:
             Check(f"{start}1e-2 is below a {_words(_NEAR_LARGE)} of that of zeros",
                   _worst(error[_LARGE] / error[_ZEROS], known), "<", _NEAR_LARGE),
             Check(f"{start}1e-3 is below that from 1e-2", _worst(apart, known), "<", 1.0),
+            Check(f"{cells} of greedy components is below a {_words(_NEAR_ZERO)} of that of zeros",
+                  _worst(error[_GREEDY] / error[_ZEROS], known), "<", _NEAR_ZERO),
+            Check(f"{cells} of greedy components is below that from 1e-2",
+                  _worst(error[_GREEDY] / error[_LARGE], known), "<", 1.0),
             Check(f"{start}1e-3 is below a third of that from 1e-2", _worst(apart, known), "<",
                   1 / 3, essential=False),
         ]  # fmt: skip
@@ -278,6 +346,9 @@ def _rank_checks(found: xr.Dataset, order: int) -> list[Check]:
             )  # fmt: skip
         checks += [
             Check(f"{start}: {few}", max(_worst(each, known) for each in flows), "<=", truth + 1),
+            Check(f"rank {truth}, from {_STATED[order]} entries on: the rank of greedy components "
+                  "is at most one above the true one", _worst(rank[_GREEDY], stated), "<=",
+                  truth + 1),
             Check(f"{start}, but for the last number: the rank of zeros is more than twice as "
                   "high, by the certain lower bound",
                   float((_median(found, "least_rank", truth=truth, method=_ZEROS)
@@ -353,7 +424,7 @@ def _published(order: int) -> tuple[Published, ...]:
     if order == 4:
         return (
             Published("rank 1, 1000 entries, flow, scale 0.001: relative error", 1e-6, _SOURCE),
-            Published("largest rank of zeros", "52", _SOURCE),
+            Published(_MOST_OF_ZEROS, 52.0, _SOURCE),
         )
     return (
         Published("rank 1, 200 entries, flow, scale 0.001: relative error", 5e-6, _SOURCE),
@@ -364,6 +435,7 @@ def _published(order: int) -> tuple[Published, ...]:
     )
 
 
+_MOST_OF_ZEROS = "largest rank of zeros"
 _TITLE = "Tensor completion by low tensor rank, order {}"
 _STATEMENT = (
     "Gradient flow on a CP factorization that can make every tensor, from near zero, ends at "

@@ -244,7 +244,7 @@ class ZerosRankCase(TensorCase):
     @classmethod
     def run_many(cls, cases, finished, progress):
         for case in cases:
-            finished(case, _rank_of(_filled(case.problem), True, case.starts))
+            finished(case, rank_of(_filled(case.problem), True, case.starts))
 
 
 @dataclass(frozen=True)
@@ -331,16 +331,22 @@ def _described(case: StartedCase, solution: Solution) -> dict[str, Any]:
         "n_gradients": solution.n_gradients,
         "time": solution.time,
         "largest_components": norms[:_LARGEST],
-    } | _rank_of(solution.tensor, case.ranked)
+    } | rank_of(solution.tensor, case.ranked)
 
 
-def _rank_of(tensor: np.ndarray, ranked: bool, starts: int = 4) -> dict[str, Any]:
-    """The estimated rank, NaN where none was found or sought, and the certain lower bound."""
+def rank_of(
+    tensor: np.ndarray, ranked: bool, starts: int = 4, components: int | None = None
+) -> dict[str, Any]:
+    """The estimated rank, NaN where none was found or sought, and the certain lower bound.
+
+    A tensor that is written with ``components`` has no higher rank, whatever the fits come to.
+    """
     if not ranked:
         return {"rank": np.nan, "least_rank": np.nan}
-    found = estimate_tensor_rank(tensor, _RANK_TOLERANCE, restarts=starts)
-    rank = np.nan if found.rank is None else found.rank
-    return {"rank": rank, "least_rank": found.lower_bound}
+    known = None if components is None else max(components, 1)
+    found = estimate_tensor_rank(tensor, _RANK_TOLERANCE, max_rank=known, restarts=starts)
+    rank = components if found.rank is None else found.rank
+    return {"rank": np.nan if rank is None else rank, "least_rank": found.lower_bound}
 
 
 def _filled(problem: Completion) -> np.ndarray:
