@@ -7,6 +7,7 @@ The structures below are those of ``xla/ffi/api/c_api.h``.
 """
 
 import ctypes
+import math
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_void_p
 
@@ -148,8 +149,8 @@ def _arrays(buffers: _Buffers) -> list[np.ndarray]:
 
 def _array(buffer: _Buffer) -> np.ndarray:
     dtype = _DTYPES[buffer.dtype]
-    shape = buffer.dims[: buffer.rank]
-    n_bytes = dtype.itemsize * int(np.prod(shape))
+    shape = tuple(buffer.dims[: buffer.rank])
+    n_bytes = dtype.itemsize * math.prod(shape)  # NumPy's took longer than all else here
     if n_bytes == 0:
         return np.empty(shape, dtype)
     return np.ndarray(shape, dtype, (ctypes.c_char * n_bytes).from_address(buffer.data))

@@ -3,7 +3,8 @@
 XLA shares out every product among all threads. At 100x100 that takes as long as one thread of
 BLAS alone, at up to twice the processor time, which runs side by side lack. Below these sizes the
 call counts more than the product, above them XLA does as well. A single run is left to XLA: to
-load the handlers takes longer than it would save.
+load the handlers takes longer than it would save, and one call of NumPy's for the whole gradient
+made runs at 100x100 and 200x200 no faster.
 """
 
 import functools
