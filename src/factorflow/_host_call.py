@@ -62,6 +62,10 @@ class _Api(Structure):
         ("api_version", _ApiVersion),
         ("internal", c_void_p),
         ("create_error", ctypes.CFUNCTYPE(c_void_p, POINTER(_ErrorArguments))),
+        ("error_message", c_void_p),
+        ("destroy_error", c_void_p),
+        ("functions_between", 8 * c_void_p),
+        ("schedule", c_void_p),
     )
 
 
@@ -101,6 +105,10 @@ class _CallFrame(Structure):
 # Where a handler without Python finds what, in bytes.
 OFFSETS = {
     "extension": _CallFrame.extension.offset,
+    "api": _CallFrame.api.offset,
+    "context": _CallFrame.context.offset,
+    "destroy": _Api.destroy_error.offset,
+    "schedule": _Api.schedule.offset,
     "stage": _CallFrame.stage.offset,
     "inputs": _CallFrame.inputs.offset + _Buffers.buffers.offset,
     "outputs": _CallFrame.outputs.offset + _Buffers.buffers.offset,

@@ -1,22 +1,28 @@
 """Gradients whose products go to BLAS are those of the definition, in every transformation."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import factorflow as ff
-from factorflow.problems._products import worth_blas
+from factorflow.problems._product_handlers import compiled
+from factorflow.problems._products import product, worth_blas
 
-SHAPE, WIDTHS = (34, 36), (35, 33)
+SHAPE, WIDTHS = (66, 70), (67, 65)
 
 
-@pytest.fixture(scope="module")
-def loss():
+@pytest.fixture(scope="module", params=["alone", "in company"])
+def loss(request):
     rng = np.random.default_rng(0)
     problem = ff.Completion.sample(rng.standard_normal(SHAPE), n_observed=300, seed=0)
     with jax.enable_x64(True):
-        return problem.loss(ff.DeepLinear(3, WIDTHS), "dense").for_company()
+        loss = problem.loss(ff.DeepLinear(3, WIDTHS), "dense")
+        return loss if request.param == "alone" else loss.for_company()
 
 
 def drawn(loss, seed):
@@ -47,12 +53,64 @@ def close(found, expected):
         np.testing.assert_allclose(each, other, rtol=0, atol=1e-13)
 
 
-def test_only_layers_of_middling_size_go_to_blas(loss):
-    assert worth_blas(loss.factorization, drawn(loss, 0))
-    small = tuple(factor[:8, :8] for factor in drawn(loss, 0))
-    assert not worth_blas(loss.factorization, small)
-    assert not worth_blas(ff.DeepLinear(1), drawn(loss, 0)[:1])
-    assert not worth_blas(ff.Symmetric(), drawn(loss, 0))
+@pytest.mark.parametrize("company", ["alone", "in company"])
+def test_only_layers_that_are_not_small_go_to_blas(company):
+    layers = [jax.ShapeDtypeStruct((65, 65), np.float64)] * 3
+    assert worth_blas(ff.DeepLinear(3), layers, company)
+    narrow = [jax.ShapeDtypeStruct(shape, np.float64) for shape in ((8, 65), (65, 8))]
+    assert not worth_blas(ff.DeepLinear(2), narrow, company)
+    single = [jax.ShapeDtypeStruct((65, 65), np.float32)] * 3
+    assert not worth_blas(ff.DeepLinear(3), single, company)
+    assert not worth_blas(ff.DeepLinear(1), layers[:1], company)
+    assert not worth_blas(ff.Symmetric(), layers[:1], company)
+
+
+def test_products_are_of_a_run_alone_or_in_company():
+    with pytest.raises(ff.InputError, match="alone, in company"):
+        product("crowd")
+
+
+TARGETS = {kind: f"test product, {kind}" for kind in ("plain", "left", "right")}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """Handlers that share a product out among more threads than this machine may have."""
+    for kind, handler in compiled(5).items():
+        jax.ffi.register_ffi_target(TARGETS[kind], jax.ffi.pycapsule(handler), platform="cpu")
+
+
+SIZES = st.integers(1, 90) | st.sampled_from([160, 161, 223])
+
+
+@settings(max_examples=20)
+@given(SIZES, SIZES, SIZES, st.sampled_from(["plain", "left", "right"]), st.integers(0, 9))
+def test_products_shared_out_are_those_of_numpy(shared, m, k, n, kind, seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((3, m, k)), rng.standard_normal((3, k, n))
+    expected = a @ b
+    given_a = a.transpose(0, 2, 1).copy() if kind == "left" else a
+    given_b = b.transpose(0, 2, 1).copy() if kind == "right" else b
+    with jax.enable_x64(True):
+        output = jax.ShapeDtypeStruct((3, m, n), jnp.float64)
+        found = jax.ffi.ffi_call(TARGETS[kind], output)(given_a, given_b)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * k)
+
+
+def test_threads_that_multiply_at_once_do_not_mix_their_products(shared):
+    a = np.random.default_rng(0).standard_normal((200, 200))
+
+    def power(k):
+        """``(k a)^2``, thirty times."""
+        with jax.enable_x64(True):
+            output = jax.ShapeDtypeStruct(a.shape, jnp.float64)
+            call = jax.ffi.ffi_call(TARGETS["plain"], output)
+            return [np.asarray(call(k * a, k * a)) for _ in range(30)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for k, products in enumerate(pool.map(power, range(1, 9)), 1):
+            for each in products:
+                np.testing.assert_allclose(each, k * k * (a @ a), rtol=0, atol=1e-10)
 
 
 def test_value_and_gradient_alone_and_in_a_batch(loss):

@@ -26,10 +26,6 @@ How = Literal["auto", "batch", "threads", "loop"]
 # wins at 40x40, is about even at 60x60 and loses at 100x100 (benchmarks/batches.py).
 _BATCH_BELOW = 200_000
 
-# From so many runs on, losses that share the processor well are worth the second it takes to load
-# what they need.
-_COMPANY = 16
-
 
 def solve_many(
     problem,
@@ -99,7 +95,7 @@ def solve_many(
     _check_one_shape(runs)
     settings = Settings(
         factorization, dynamics, stop, record, route, checked_monitors(monitors),
-        in_company=len(runs) >= _COMPANY,
+        in_company=len(runs) > 1,
     )  # fmt: skip
     way = _chosen(how, runs, settings)
     if way == "batch":

@@ -44,7 +44,7 @@ class Settings:
     record: Record
     route: str
     monitors: tuple[Monitor, ...] = ()
-    in_company: bool = False  # of so many runs that losses are made ready for it
+    in_company: bool = False  # of other runs, with which losses share the processor
 
     def engine(self, problem) -> Engine:
         parts = self.factorization, self.dynamics, self.stop, self.record, None, self.route

@@ -1,20 +1,22 @@
-"""The loss by the whole matrix and its gradient, with products of middling size by BLAS."""
+"""The loss by the whole matrix and its gradient, with products by BLAS."""
+
+from functools import partial
 
 import jax
 
 from factorflow.problems._products import product
 
 
-@jax.custom_jvp
-def value_and_gradient(loss, factors):
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def value_and_gradient(company: str, loss, factors):
     """Value and gradient of ``loss.value(factors, product)`` by the factors."""
-    return jax.value_and_grad(lambda factors: loss.value(factors, product))(factors)
+    return jax.value_and_grad(lambda factors: loss.value(factors, product(company)))(factors)
 
 
 @value_and_gradient.defjvp
-def _jvp(primals, tangents):
+def _jvp(company, primals, tangents):
     # Second derivatives are rare; XLA's own products have them all.
     def plain(loss, factors):
         return jax.value_and_grad(loss.value)(factors)
 
-    return value_and_gradient(*primals), jax.jvp(plain, primals, tangents)[1]
+    return value_and_gradient(company, *primals), jax.jvp(plain, primals, tangents)[1]

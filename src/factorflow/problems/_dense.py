@@ -1,6 +1,5 @@
 """The loss that forms the whole matrix or tensor."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,9 +12,7 @@ from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._blas_gradient import value_and_gradient as by_blas
 from factorflow.problems._loss import AbstractLoss, Factors
-from factorflow.problems._products import worth_blas
-
-Product = Callable[[jax.Array, jax.Array], jax.Array]
+from factorflow.problems._products import Product, worth_blas
 
 
 class DenseLoss(AbstractLoss):
@@ -60,10 +57,11 @@ class DenseLoss(AbstractLoss):
         return 0.5 * jnp.sum(residual**2) / self.count
 
     def value_and_gradient(self, factors: Factors) -> tuple[jax.Array, Factors]:
-        if not (self.in_company and worth_blas(self.factorization, factors)):
+        company = "in company" if self.in_company else "alone"
+        if not worth_blas(self.factorization, factors, company):
             return super().value_and_gradient(factors)
         with double_precision():
-            return by_blas(self, tuple(factors))
+            return by_blas(company, self, tuple(factors))
 
     def for_company(self) -> AbstractLoss:
         other = self.of(self.factorization)

@@ -1,72 +1,85 @@
-"""Products of matrices of middling size by BLAS within compiled programs, on a CPU.
+"""Products of matrices of middling size and above by BLAS within compiled programs, on a CPU.
 
-XLA shares out every product among all threads. At 100x100 that takes as long as one thread of
-BLAS alone, at up to twice the processor time, which runs side by side lack. Below these sizes the
-call counts more than the product, above them XLA does as well. A single run is left to XLA: to
-load the handlers takes longer than it would save, and one call of NumPy's for the whole gradient
-made runs at 100x100 and 200x200 no faster.
+XLA's own products of two such matrices take up to half as long again as those of BLAS, and as much
+as twice the processor time, which runs side by side lack. Below these sizes the call counts more
+than the product.
 """
 
 import functools
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
-# Sides of a cube of as many multiplications as a product has.
-_SMALLEST, _LARGEST = 32, 160
+from factorflow._errors import InputError
 
-_TARGETS = {
-    "plain": "factorflow_product",
-    "left": "factorflow_product_left_transposed",
-    "right": "factorflow_product_right_transposed",
-}
+Product = Callable[[jax.Array, jax.Array], jax.Array]
+
+# Least side of a matrix. Alone a run must last long enough to make up for loading the handlers.
+_SMALLEST = {"alone": 64, "in company": 32}
+_MOST_THREADS = 8  # that share one product
 
 
-def worth_blas(factorization, factors: Sequence[jax.Array]) -> bool:
-    """Whether BLAS is the better for the products of a gradient by these layers."""
-    if not hasattr(factorization, "matrix_by") or len(factors) < 2:
+def worth_blas(factorization, factors: Sequence[jax.Array], company: str) -> bool:
+    """Whether BLAS is the better for the products of a gradient by these layers.
+
+    ``company`` says whether the run is ``"alone"`` or ``"in company"`` of others in threads.
+    """
+    if not hasattr(factorization, "matrix_by") or len(factors) < 2 or os.name != "posix":
         return False
     if jax.default_backend() != "cpu" or any(factor.dtype != jnp.float64 for factor in factors):
         return False
     sides = [factors[0].shape[1], *(factor.shape[0] for factor in factors)]
-    return min(sides) >= _SMALLEST and max(sides) <= _LARGEST
-
-
-@jax.custom_vjp
-def product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """``a @ b`` of two matrices; its derivatives are such products too, of first order alone."""
-    return _call("plain", a, b, (a.shape[0], b.shape[1]))
-
-
-def _forward(a, b):
-    return product(a, b), (a, b)
-
-
-def _backward(kept, slope):
-    a, b = kept
-    return _call("right", slope, b, a.shape), _call("left", a, slope, b.shape)
-
-
-product.defvjp(_forward, _backward)
-
-
-def _call(kind: str, a, b, shape):
-    with _loading:  # threads may trace their first loss at once
-        _load()
-    output = jax.ShapeDtypeStruct(shape, jnp.float64)
-    return jax.ffi.ffi_call(_TARGETS[kind], output, vmap_method="broadcast_all")(a, b)
+    return min(sides) >= _SMALLEST[company]
 
 
 @functools.cache
-def _load() -> None:
-    """Compile the handlers, or read them from the disk, and make them known to XLA."""
+def product(company: str) -> Product:
+    """``a @ b`` of two matrices; its derivatives are such products too, of first order alone.
+
+    Alone it is shared out among XLA's threads; in company every thread has its own.
+    """
+    if company not in _SMALLEST:
+        raise InputError(f"company must be one of {', '.join(_SMALLEST)}; got {company!r}.")
+    call = functools.partial(_call, company)
+
+    @jax.custom_vjp
+    def multiply(a: jax.Array, b: jax.Array) -> jax.Array:
+        return call("plain", a, b, (a.shape[0], b.shape[1]))
+
+    def forward(a, b):
+        return multiply(a, b), (a, b)
+
+    def backward(kept, slope):
+        a, b = kept
+        return call("right", slope, b, a.shape), call("left", a, slope, b.shape)
+
+    multiply.defvjp(forward, backward)
+    return multiply
+
+
+def _call(company: str, kind: str, a, b, shape):
+    with _loading:  # threads may trace their first loss at once
+        _load(company)
+    output = jax.ShapeDtypeStruct(shape, jnp.float64)
+    return jax.ffi.ffi_call(_target(company, kind), output, vmap_method="broadcast_all")(a, b)
+
+
+def _target(company: str, kind: str) -> str:
+    return f"factorflow product {kind}, {company}"
+
+
+@functools.cache
+def _load(company: str) -> None:
+    """Compile the handlers and make them known to XLA."""
     from factorflow.problems import _product_handlers
 
-    for kind, target in _TARGETS.items():
-        handler = _product_handlers.HANDLERS[kind]
-        jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(handler.ctypes), platform="cpu")
+    n_threads = min(os.cpu_count() or 1, _MOST_THREADS) if company == "alone" else 1
+    for kind, handler in _product_handlers.compiled(n_threads).items():
+        capsule = jax.ffi.pycapsule(handler)
+        jax.ffi.register_ffi_target(_target(company, kind), capsule, platform="cpu")
 
 
 _loading = threading.Lock()
