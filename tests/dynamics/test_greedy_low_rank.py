@@ -55,7 +55,7 @@ def test_with_all_entries_it_learns_eigenpairs_largest_first():
         np.testing.assert_allclose(point.train_loss, np.sum(VALUES[k:] ** 2) / 50, atol=1e-12)
         assert point.drift <= 1e-9 * VALUES[0] / 25
         assert point.end is PhaseEnd.STATIONARY
-    np.testing.assert_array_equal(solution.matrix, solution.path.matrices[-1])
+    np.testing.assert_allclose(solution.matrix, solution.path.matrices[-1], atol=1e-14)
 
 
 def test_the_duality_gap_bounds_the_distance_from_the_optimum():

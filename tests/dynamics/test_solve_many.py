@@ -133,7 +133,9 @@ def test_each_trajectory_ends_at_its_own_end(how, schedule):
         assert trajectory.time[-1] == solution.time
         assert np.all(np.diff(trajectory.time) > 0)
         assert trajectory["train_error"][-1] <= 1e-3
-        assert np.all(trajectory["train_error"][:-1] > 1e-3)
+        # The last step may have passed it before its end.
+        assert np.all(trajectory["train_error"][:-1] > trajectory["train_error"][-1])
+        assert trajectory["train_error"][-1] > 1e-4
         assert_same(solution, alone(parts, record=record))
 
 

@@ -12,7 +12,7 @@ from factorflow.dynamics._stepper import AbstractStepper, Attempt
 from factorflow.dynamics._tree import norm
 
 _DAMPING = 2 / 13
-_STEADY = 0.05  # relative change of the spectral radius
+_STEADY = 0.1  # relative change of the spectral radius
 
 
 class RKCState(eqx.Module):
@@ -60,7 +60,7 @@ class RKC(AbstractStepper):
         Power iterations before the first step.
     patience
         Most steps for which an estimate of the spectral radius is kept. It is taken anew at the
-        next step after one that changed it by more than a twentieth, and after twice as many steps
+        next step after one that changed it by more than a tenth, and after twice as many steps
         as before, up to this number, where it did not; 1 for every step.
     safety
         Factor on the estimated spectral radius, which a power iteration meets from below.
@@ -80,7 +80,7 @@ class RKC(AbstractStepper):
 
     max_stages: int = 500
     power_iterations: int = 1
-    first_power_iterations: int = 10
+    first_power_iterations: int = 5
     patience: int = 16
     safety: float = 1.2
 
