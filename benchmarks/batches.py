@@ -17,10 +17,10 @@ COUNTS = {
     True: {size: (1, 4, 16, 64, 256, 1024) for size in TASKS},
 }
 IN_A_LOOP = {4: 16, 20: 16, 100: 8}  # at most so many single runs are timed; their rate stays
-WAYS = {False: ((20, 32), (60, 16), (100, 8)), True: ((20, 64), (40, 64), (60, 32), (100, 32))}
+WAYS = {False: ((20, 32), (100, 8)), True: ((20, 64), (40, 64), (60, 32), (100, 32))}
 TRAIN_ERROR, SCALE, DEPTH = 1e-6, 1e-3, 3
 STEPS = 300  # of the recipe that are timed
-TO_THE_END = {False: (4, 20), True: (4, 20, 100)}  # sizes at which the recipe is run to the error
+TO_THE_END = {False: (4,), True: (4, 20, 100)}  # sizes at which the recipe is run to the error
 CAP = 200_000  # steps of the recipe, after which it has not arrived
 
 

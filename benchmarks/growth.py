@@ -17,7 +17,7 @@ from factorflow.plots._style import COLORS, calm
 _BY_ENTRIES = {"route": "entries", "shape": [5000, 2000], "depth": 3}
 AXES = {
     "size": (
-        {"route": "dense", "depth": 3, "width": None}, (100, 200, 400, 800),
+        {"route": "dense", "depth": 3, "width": None}, (200, 400, 800),
         (50, 100, 200, 400, 800, 1600), "3 (products), memory 2",
     ),
     "depth": (
@@ -25,11 +25,11 @@ AXES = {
         (2, 4, 8, 16, 32, 64), "1 (3 (N − 1) products), memory 1",
     ),
     "entries": (
-        _BY_ENTRIES | {"width": 16}, (100_000, 300_000, 1_000_000),
+        _BY_ENTRIES | {"width": 16}, (100_000, 1_000_000),
         (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000), "1, memory 1",
     ),
     "width": (
-        _BY_ENTRIES | {"entries": 300_000}, (16, 32, 64), (4, 8, 16, 32, 64, 128),
+        _BY_ENTRIES | {"entries": 300_000}, (16, 64), (4, 8, 16, 32, 64, 128),
         "1 (entries times width), later 2 (layers times layers), memory 1",
     ),
 }  # fmt: skip

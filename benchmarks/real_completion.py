@@ -22,7 +22,7 @@ _FOLDERS = {
     "1M": "FACTORFLOW_MOVIELENS_1M",
 }
 _HELD_OUT = 0.1
-_SPLITS, _TRIALS = 5, (3, 10)
+_SPLITS, _TRIALS = 5, (2, 10)
 _LARGER = ("SoftImpute", "cmfrec CMF", "Surprise SVD", "biases alone")  # on 100k and 1M
 _BASELINE = "biases alone"
 _MARKERS = ("oD", "sv")  # ours, peers'; the second ones once the colours are used up

@@ -125,7 +125,7 @@ def _against_products(size: int, factors, gradient, runs: int) -> tuple:
             "NumPy threads": lambda: side_by_side(lambda part: again(products, part), parts),
             "gradient": lambda: side_by_side(lambda part: once(descent, part, rate), placed_parts),
         }
-        timings = interleaved(contestants, 11 if flops < 1e9 else 5, pause=0.05)
+        timings = interleaved(contestants, 5, pause=0.05)
     return _row(timings, calls, flops)
 
 

@@ -80,7 +80,7 @@ class RKC(AbstractStepper):
 
     max_stages: int = 500
     power_iterations: int = 1
-    first_power_iterations: int = 5
+    first_power_iterations: int = 3
     patience: int = 16
     safety: float = 1.2
 
