@@ -52,7 +52,7 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
         fits.append((axis, _exponent(rows, 1, 0.0), _exponent(rows, 5, SEEN_MB), expected))
         points[axis] = [[row[0], row[1], row[5]] for row in rows]
     return Result(
-        tables=(_fitted(fits), *tables, _largest(tell)),
+        tables=(_fitted(fits), *tables, *([_largest(tell)] if full else [])),
         data={"points": points},
         notes=(
             "Each row is a process of its own that makes the problem, compiles the gradient and "

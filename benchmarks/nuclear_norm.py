@@ -54,7 +54,6 @@ QUICK = (
     Task("completion", 30, 2, 400),
     Task("completion", 50, 3, 1000),
     Task("completion", 100, 5, 2000),
-    Task("completion", 300, 5, 13_500),
     Task("sensing", 20, 2, 250),
     Task("sensing", 50, 2, 1200),
 )
@@ -62,12 +61,12 @@ FULL = (
     *QUICK[:3],
     Task("completion", 100, 5, 5000),
     Task("completion", 200, 5, 8000),
-    QUICK[3],
+    Task("completion", 300, 5, 13_500),
     Task("completion", 500, 10, 40_000),
     Task("completion", 1000, 10, 100_000),
-    QUICK[4],
+    QUICK[3],
     Task("sensing", 30, 2, 500),
-    QUICK[5],
+    QUICK[4],
 )
 
 

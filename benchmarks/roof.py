@@ -24,9 +24,8 @@ FULL = [(size, depth) for size in (20, 50, 100, 200, 500, 1000) for depth in (2,
 BATCHES = {False: ((100, 16),), True: ((20, 16), (50, 16), (100, 16), (200, 16))}
 RUNS = {False: (100,), True: (50, 100, 200)}
 RATE = 1e-9  # of the descent that the gradients are part of: next to nothing moves
-A_MEASUREMENT = (
-    0.15  # seconds that one should take: threads find their cores within the first tenth
-)
+# Seconds; threads find their cores within the first tenth.
+A_MEASUREMENT = 0.15
 GUESS = 4e10  # floating-point operations a second, to choose how many calls make a measurement
 
 

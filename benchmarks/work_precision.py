@@ -32,11 +32,11 @@ _EVERY_OTHER = _LOOSE[1::2]
 EXPLICIT = {
     "Diffrax Heun": (diffrax.Heun, (1e-3, 1e-5)),
     "Diffrax Tsit5": (diffrax.Tsit5, (1e-3, 1e-5)),
-    "Diffrax Dopri5": (diffrax.Dopri5, (1e-4, 1e-5)),
+    "Diffrax Dopri5": (diffrax.Dopri5, (1e-4,)),
     "Diffrax Dopri8": (diffrax.Dopri8, (1e-2, 1e-4)),
 }
 SCIPY = {
-    "SciPy RK45": (scipy.integrate.RK45, (1e-3, 1e-5)),
+    "SciPy RK45": (scipy.integrate.RK45, (1e-3,)),
     "SciPy DOP853": (scipy.integrate.DOP853, (1e-3, 1e-5)),
 }
 MORE = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)

@@ -113,7 +113,7 @@ def test_a_rank_near_the_narrowest_width_is_told():
 
 @pytest.mark.parametrize("stop", ["validation", "interpolate"])
 def test_the_limit_on_gradients_is_told(stop):
-    with pytest.warns(FactorflowWarning, match=r"spent its gradients.*Raise max_gradients \(40\)"):
+    with pytest.warns(FactorflowWarning, match=r"spent its gradients.*Raise max_gradients \(20\)"):
         model = DeepMatrixCompletion(stop=stop, max_gradients=20).fit(X)
     assert model.solution_.status is Status.GRADIENT_LIMIT
     assert np.isfinite(model.transform(X)).all()
