@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from factorflow.convex import nuclear_norm, soft_impute
     from factorflow.dynamics import (
         RKC,
+        ROCK4,
         DampedNewton,
         EarlyStopping,
         EndToEndDescent,
@@ -82,6 +83,7 @@ _HOME = {
     "convex": ("nuclear_norm", "soft_impute"),
     "dynamics": (
         "RKC",
+        "ROCK4",
         "DampedNewton",
         "EarlyStopping",
         "EndToEndDescent",
@@ -142,6 +144,7 @@ _FOLDERS = (
 __all__ = [
     "CP",
     "RKC",
+    "ROCK4",
     "AtTimes",
     "Balanced",
     "Completion",

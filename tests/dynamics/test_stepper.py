@@ -50,31 +50,47 @@ def test_the_first_step_is_that_of_the_textbook(seed, size, rate, atol):
 
 
 @jax.jit
-def judgements(y0, y1, error, h):
-    """Ours, and Diffrax's: whether the step is kept, and the length of the next."""
-    theirs = diffrax.PIDController(rtol=1e-3, atol=1e-4, safety=0.8)
-    state = jnp.ones(()), jnp.ones(()), jnp.asarray(False)
-    keep, t0, t1, *_ = theirs.adapt_step_size(jnp.zeros(()), h, y0, y1, None, error, ORDER, state)
+def judgements(y0, y1, error, h, last_error):
+    """Ours, and Diffrax's: whether the step is kept, the length of the next, the last error."""
+    theirs = diffrax.PIDController(rtol=1e-3, atol=1e-4, safety=0.8, pcoeff=0.3, icoeff=0.7)
+    state = 1 / last_error, jnp.ones(()), jnp.asarray(False)
+    keep, t0, t1, _, (inverse, *_), _ = theirs.adapt_step_size(
+        jnp.zeros(()), h, y0, y1, None, error, ORDER, state
+    )
     attempt = Attempt(y1, error, None, None, None, None)
-    return StepSize(1e-3, 1e-4, root_mean_square).judge(ORDER, h, y0, attempt), (keep, t1 - t0)
+    sizes = StepSize(1e-3, 1e-4, root_mean_square)
+    return sizes.judge(ORDER, h, y0, attempt, last_error), (keep, t1 - t0, 1 / inverse)
 
 
-@given(st.integers(0, 99), st.floats(-8, 3), st.booleans())
-def test_a_step_is_judged_as_by_diffrax(seed, power, broken):
+@given(st.integers(0, 99), st.floats(-8, 3), st.floats(-6, 0), st.booleans())
+def test_a_step_is_judged_as_by_diffrax(seed, power, last, broken):
     y0, error = vectors(seed, 1.0), vectors(seed + 1, 10.0**power)
     y1 = y0 + error
     if broken:
         y1[0] = np.nan
-    ours, theirs = judgements(y0, y1, error, 0.7)
-    keep, following = ours
+    (keep, following, last_error), theirs = judgements(y0, y1, error, 0.7, 10.0**last)
     # Theirs is never shorter after a step that was kept.
-    np.testing.assert_allclose((keep, max(following, 0.7 * keep)), theirs, rtol=1e-12)
+    ours = keep, max(following, 0.7 * keep), last_error
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_a_step_without_error_is_no_end():
+    y0, still = jnp.ones(3), Attempt(jnp.ones(3), jnp.zeros(3), None, None, None, None)
+    length = last_error = jnp.ones(())
+    for _ in range(3):
+        keep, following, last_error = StepSize(1e-3, 1e-3, root_mean_square).judge(
+            3, length, y0, still, last_error
+        )
+        assert keep
+        assert following == 10 * length
+        length = following
 
 
 def test_an_error_that_is_no_number_shrinks_the_step():
     y0 = jnp.ones(3)
     attempt = Attempt(y0, y0 * jnp.nan, None, None, None, None)
-    keep, following = StepSize(1e-3, 1e-3, root_mean_square).judge(3, jnp.ones(()), y0, attempt)
+    one = jnp.ones(())
+    keep, following, _ = StepSize(1e-3, 1e-3, root_mean_square).judge(3, one, y0, attempt, one)
     assert not keep
     assert following == 0.2
 

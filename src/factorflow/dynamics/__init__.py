@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from factorflow.dynamics._quasi_newton import QuasiNewton
     from factorflow.dynamics._rank_search import RankAttempt, RankSearch
     from factorflow.dynamics._rkc import RKC
+    from factorflow.dynamics._rock4 import ROCK4
     from factorflow.dynamics._rosenbrock import Rosenbrock
     from factorflow.dynamics._solve import solve
     from factorflow.dynamics._solve_many import solve_many
@@ -39,6 +40,7 @@ _HOMES = {
     "_quasi_newton": ("QuasiNewton",),
     "_rank_search": ("RankAttempt", "RankSearch"),
     "_rkc": ("RKC",),
+    "_rock4": ("ROCK4",),
     "_rosenbrock": ("Rosenbrock",),
     "_solve": ("solve",),
     "_solve_many": ("solve_many",),
@@ -47,6 +49,7 @@ _HOMES = {
 
 __all__ = [
     "RKC",
+    "ROCK4",
     "AbstractDynamics",
     "CriticalPoint",
     "DampedNewton",

@@ -32,6 +32,7 @@ class _Inner(eqx.Module):
     atol: Array
     carried: Any  # by the solver
     rejections: Array  # in a row
+    last_error: Array  # of the last step that was kept, in units of the tolerance
     last_start: Array
     ends: Any  # of the last step; None where nothing asks for it, as it takes memory
 
@@ -98,6 +99,7 @@ class GradientFlow(AbstractDynamics):
             atol=atol,
             carried=carried,
             rejections=zero,
+            last_error=jnp.ones(()),
             last_start=start,
             ends=_empty_ends(stepper, field, factors, carried) if interpolates else None,
         )
@@ -119,8 +121,8 @@ class GradientFlow(AbstractDynamics):
         t1 = jnp.minimum(inner.next_time, end)
         length = t1 - state.time
         attempt = stepper.step(_flow(loss), state.time, t1, state.factors, inner.carried)
-        keep, following = self._step_size(inner.atol).judge(
-            stepper.error_order, length, state.factors, attempt
+        keep, following, last_error = self._step_size(inner.atol).judge(
+            stepper.error_order, length, state.factors, attempt, inner.last_error
         )
         next_time = jnp.where(keep, t1, state.time) + following
         value = attempt.beside
@@ -139,6 +141,7 @@ class GradientFlow(AbstractDynamics):
                 atol=inner.atol,
                 carried=attempt.carried,
                 rejections=jnp.zeros_like(inner.rejections),
+                last_error=last_error,
                 last_start=state.time,
                 ends=None if inner.ends is None else attempt.ends,
             ),

@@ -19,9 +19,9 @@ from factorflow.dynamics._generator import (
     squared_gradient_norm,
 )
 from factorflow.dynamics._plateau import Growth, Plateau
-from factorflow.dynamics._rkc import RKC, RKCState
+from factorflow.dynamics._rkc import RKC
+from factorflow.dynamics._stabilized import StabilizedState, unit
 from factorflow.dynamics._stepper import AbstractStepper, Field, StepSize, as_stepper
-from factorflow.dynamics._tree import norm
 from factorflow.factorizations import DeepLinear, graded_svd
 from factorflow.trajectories import Status
 
@@ -42,6 +42,7 @@ class _Inner(eqx.Module):
     next_step: Array  # length
     carried: Any  # by the solver
     rejections: Array  # in a row
+    last_error: Array  # of the last step that the solver took and that was kept
     plateau: Plateau
     path: Any  # of the last step; None where nothing asks for it
 
@@ -54,6 +55,7 @@ class _Attempt(eqx.Module):
     duration: Array
     keep: Array
     next_step: Array
+    last_error: Array
     carried: Any
     plateau: Plateau
     n_gradients: Array
@@ -97,6 +99,7 @@ class MovingFrameFlow(AbstractDynamics):
                 next_step=next_step,
                 carried=carried,
                 rejections=zero,
+                last_error=jnp.ones(()),
                 plateau=plateau,
                 path=_no_path(frame) if interpolates else None,
             ),
@@ -134,6 +137,7 @@ class MovingFrameFlow(AbstractDynamics):
                 next_step=attempt.next_step,
                 carried=carried,
                 rejections=jnp.zeros_like(state.inner.rejections),
+                last_error=attempt.last_error,
                 plateau=plateau,
                 path=self._path(state, frame, frame1, attempt),
             ),
@@ -172,13 +176,16 @@ class MovingFrameFlow(AbstractDynamics):
         length = jnp.minimum(inner.next_step, room)
         field = self._field(loss, frame.logs)
         attempt = stepper.step(field, start, length, sides, inner.carried)
-        keep, following = self._step_size.judge(stepper.error_order, length, sides, attempt)
+        keep, following, last_error = self._step_size.judge(
+            stepper.error_order, length, sides, attempt, inner.last_error
+        )
         return _Attempt(
             sides=attempt.y,
             growth=Growth.none(frame.logs, length),
             duration=length,
             keep=keep,
             next_step=following,
+            last_error=last_error,
             carried=attempt.carried,
             plateau=inner.plateau.passed_by(),
             n_gradients=attempt.carried.n_evaluations - inner.carried.n_evaluations,
@@ -199,6 +206,7 @@ class MovingFrameFlow(AbstractDynamics):
             keep=step.keep,
             # What was refused says nothing of the steps that follow.
             next_step=jnp.where(step.keep, following, inner.next_step),
+            last_error=inner.last_error,
             carried=inner.carried,
             plateau=step.plateau,
             n_gradients=jnp.zeros((), int),
@@ -238,7 +246,7 @@ class MovingFrameFlow(AbstractDynamics):
         slope = slope_of(generator(frame, self.depth), frame, sides)
         field = self._field(loss, frame.logs)
         carried = self._stepper.moved(field, start, attempt.next_step, sides, slope, carried)
-        if not isinstance(carried, RKCState):
+        if not isinstance(carried, StabilizedState):
             return carried
         vector = _in_frame(carried.vector, attempt.sides, frame)
         return eqx.tree_at(lambda s: s.vector, carried, vector)
@@ -278,13 +286,13 @@ def _no_path(frame: Frame) -> _Path:
 
 def _in_frame(vector: Sides, old: Sides, frame: Frame) -> Sides:
     """A direction of the old sides as one of the new, of unit length."""
-    moved = Sides(
-        _solved(frame.left.T @ old.left, vector.left),
-        _solved(frame.right.T @ old.right, vector.right),
-        vector.change,
+    return unit(
+        Sides(
+            _solved(frame.left.T @ old.left, vector.left),
+            _solved(frame.right.T @ old.right, vector.right),
+            vector.change,
+        )
     )
-    size = norm(moved)
-    return Sides(*(leaf / jnp.where(size > 0, size, 1) for leaf in moved))
 
 
 def _solved(mixing: Array, vector: Array) -> Array:

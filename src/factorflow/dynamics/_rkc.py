@@ -2,32 +2,16 @@
 
 from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from factorflow._errors import InputError
-from factorflow.dynamics._stepper import AbstractStepper, Attempt
-from factorflow.dynamics._tree import norm
+from factorflow.dynamics._stabilized import AbstractStabilized, Crossed, nothing_beside
 
 _DAMPING = 2 / 13
-_STEADY = 0.1  # relative change of the spectral radius
 
 
-class RKCState(eqx.Module):
-    """What the solver carries from step to step."""
-
-    slope: Any  # F(t, y) at the start of the next step
-    vector: Any  # unit vector near the dominant eigenvector of the Jacobian
-    radius: Array  # estimate of the spectral radius
-    n_stages: Array  # stages of the last step
-    n_evaluations: Array  # evaluations of the vector field on the way to this state
-    age: Array  # steps since the radius was estimated
-    patience: Array  # steps for which this estimate is kept
-
-
-class RKC(AbstractStepper):
+class RKC(AbstractStabilized):
     """Runge-Kutta-Chebyshev method of second order with a running spectral-radius estimate.
 
     An explicit method for problems whose Jacobian has a nearly real spectrum, as every gradient
@@ -60,7 +44,7 @@ class RKC(AbstractStepper):
         Power iterations before the first step.
     patience
         Most steps for which an estimate of the spectral radius is kept. It is taken anew at the
-        next step after one that changed it by more than a tenth, and after twice as many steps
+        next step after one that changed it by more than a fifth, and after twice as many steps
         as before, up to this number, where it did not; 1 for every step.
     safety
         Factor on the estimated spectral radius, which a power iteration meets from below.
@@ -84,93 +68,21 @@ class RKC(AbstractStepper):
     patience: int = 16
     safety: float = 1.2
 
-    def __check_init__(self):
-        if self.max_stages < 2 or self.power_iterations < 1 or self.first_power_iterations < 1:
-            raise InputError(
-                "RKC needs max_stages of 2 or more and 1 or more power iterations, both at the "
-                f"start and at each step; got {self!r}."
-            )
-        if self.patience < 1:
-            raise InputError(f"patience must be 1 step or more; got {self.patience!r}.")
-        if not self.safety > 0:
-            raise InputError(f"safety must be positive; got {self.safety!r}.")
-
     error_order: ClassVar[int] = 3
+    least_stages: ClassVar[int] = 2
 
-    def init(self, field, t0, t1, y0, slope) -> RKCState:
-        vector, radius = _spectral_radius(
-            lambda y: field(t0, y)[0], y0, slope, _unit(slope), self.first_power_iterations
-        )
-        spent = jnp.asarray(self.first_power_iterations)
-        zero = jnp.zeros_like(spent)
-        return RKCState(slope, vector, radius, zero, spent, age=zero + 1, patience=zero + 1)
+    def stages_for(self, z):
+        bounded = jnp.nan_to_num(jnp.minimum(z, 1e12), nan=1e12)
+        return jnp.maximum(2, jnp.ceil(jnp.sqrt(1 + bounded / 0.65))).astype(int)
 
-    def step(self, field, t0, t1, y0, carried):
-        h, slope = t1 - t0, carried.slope
-        vector, radius, age, patience = self._estimate(
-            lambda y: field(t0, y)[0], y0, slope, carried
-        )
-        wanted = _stages_for(self.safety * h * radius)
-        refused = wanted > self.max_stages
-        stages = jnp.where(refused, 2, wanted)  # a refused step is thrown away: make it cheap
+    def cross(self, field, t0, h, y0, slope, stages):
         y1, slope1, beside = _chebyshev_step(field, t0, h, y0, slope, stages)
-        spent = carried.n_evaluations + stages + self.power_iterations * (age == 1)
-        return Attempt(
-            y=y1,
-            error=_error(refused, h, y0, y1, slope, slope1),
-            slope=slope1,
-            beside=beside,
-            carried=RKCState(slope1, vector, radius, stages, spent, age, patience),
-            ends=(y0, y1, slope, slope1),
-        )
 
-    def moved(self, field, t0, t1, y0, slope, carried):
-        return eqx.tree_at(lambda s: (s.slope, s.age), carried, (slope, carried.patience))
+        def estimate(a, b, fa, fb):
+            return 0.8 * (a - b) + 0.4 * h * (fa + fb)
 
-    def _estimate(self, field, y0, slope, state: RKCState):
-        """Eigenvector and spectral radius, new or kept, with the age and patience after the step.
-
-        A new one has the age 1.
-        """
-        due = state.age >= state.patience
-        vector, radius = jax.lax.cond(
-            due,
-            lambda: _spectral_radius(field, y0, slope, state.vector, self.power_iterations),
-            lambda: (state.vector, state.radius),
-        )
-        steady = jnp.abs(radius - state.radius) < _STEADY * radius  # zero names no direction yet
-        longer = jnp.where(steady, jnp.minimum(2 * state.patience, self.patience), 1)
-        age = jnp.where(due, 1, state.age + 1)
-        return vector, radius, age, jnp.where(due, longer, state.patience)
-
-
-def _error(refused, h, y0, y1, slope0, slope1):
-    def estimate(a, b, fa, fb):
-        return jnp.where(refused, jnp.inf, 0.8 * (a - b) + 0.4 * h * (fa + fb))
-
-    return jax.tree.map(estimate, y0, y1, slope0, slope1)
-
-
-def _stages_for(z: Array) -> Array:
-    """Smallest number of stages whose stability interval holds ``z = h rho``."""
-    bounded = jnp.nan_to_num(jnp.minimum(z, 1e12), nan=1e12)
-    return jnp.maximum(2, jnp.ceil(jnp.sqrt(1 + bounded / 0.65))).astype(int)
-
-
-def _spectral_radius(field, y, slope, vector, iterations):
-    """Power iteration on the Jacobian of ``field`` at ``y``: unit vector and radius."""
-    dtype = jax.tree.leaves(y)[0].dtype
-    rounding = jnp.sqrt(jnp.finfo(dtype).eps)
-    size = norm(y)
-    nudge = rounding * jnp.where(size > 0, size, 1)
-
-    def iterate(_, carry):
-        vector, _ = carry
-        moved = field(jax.tree.map(lambda a, v: a + nudge * v, y, vector))
-        image = jax.tree.map(lambda a, b: (a - b) / nudge, moved, slope)
-        return _unit(image), norm(image)
-
-    return jax.lax.fori_loop(0, iterations, iterate, (vector, jnp.zeros((), dtype)))
+        error = jax.tree.map(estimate, y0, y1, slope, slope1)
+        return Crossed(y1, error, slope1, beside)
 
 
 class _Stage(NamedTuple):
@@ -191,8 +103,7 @@ def _chebyshev_step(field, t0, h, y0, slope, stages):
     b = 1 / (4 * w0**2)
     y1 = jax.tree.map(lambda y, f: y + b * w1 * h * f, y0, slope)
     start = _Stage((y1, y0), (w0, one), (one, zero), (zero, zero), (b, b), (b * w1, zero))
-    _, beside = jax.eval_shape(field, t0, y0)
-    beside = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), beside)
+    beside = nothing_beside(field, t0, y0)
 
     def next_stage(carry):
         j, stage, *_ = carry
@@ -234,12 +145,3 @@ def _shift_and_scale(s):
     x = jnp.log1p(delta + sinh)
     t, d = jnp.cosh(s * x), s * jnp.sinh(s * x) / sinh
     return w0, d * sinh**2 / (s**2 * t - w0 * d)
-
-
-def _scale(c, x):
-    return jax.tree.map(lambda leaf: c * leaf, x)
-
-
-def _unit(x):
-    size = norm(x)
-    return _scale(1 / jnp.where(size > 0, size, 1), x)
