@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter, sleep
 from typing import Any
 
@@ -47,17 +48,23 @@ class Timing:
 
 
 def interleaved(
-    contestants: dict[str, Callable[[], object]], repeats: int, inner: int = 1, pause: float = 0.0
+    contestants: dict[str, Callable[[], object]],
+    repeats: int,
+    inner: int = 1,
+    pause: float = 0.0,
+    enough: float = inf,
 ) -> dict[str, Timing]:
     """Each contestant once to warm up, then all in turns, so that noise hits all alike.
 
     ``inner`` calls make one measurement where a call takes microseconds. ``pause`` seconds before
-    each let the threads of the one before fall asleep: those of OpenBLAS spin for a while.
+    each let the threads of the one before fall asleep: those of OpenBLAS spin for a while. A first
+    call of ``enough`` seconds stands for itself: what it compiled is nothing beside them.
     """
     first = {name: _seconds(run) for name, run in contestants.items()}
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    taken = {name: [each] if each > enough else [] for name, each in first.items()}
+    again = {name: run for name, run in contestants.items() if first[name] <= enough}
     for _ in range(repeats):
-        for name, run in contestants.items():
+        for name, run in again.items():
             sleep(pause)
             taken[name].append(_seconds(run, inner))
     return {name: Timing(first[name], np.array(taken[name])) for name in contestants}

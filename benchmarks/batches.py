@@ -19,6 +19,7 @@ COUNTS = {
 IN_A_LOOP = {4: 16, 20: 16, 100: 4}  # at most so many single runs are timed; their rate stays
 WAYS = {False: ((20, 32), (100, 8)), True: ((20, 64), (40, 64), (60, 32), (100, 32))}
 TRAIN_ERROR, SCALE, DEPTH = 1e-6, 1e-3, 3
+LONG = 60.0  # seconds of a first call that is not repeated
 STEPS = 300  # of the recipe that are timed
 TO_THE_END = {False: (4,), True: (4, 20, 100)}  # sizes at which the recipe is run to the error
 CAP = 200_000  # steps of the recipe, after which it has not arrived
@@ -98,7 +99,8 @@ def _row(size: int, count: int, peer: dict | None, tell) -> tuple:
         singles = (ff.solve(problem, network, seed=k, **_settings()) for k in range(in_loop))
         return [solution.factors for solution in singles]
 
-    timings = interleaved({"many": many, "loop": loop}, 3 if count * size < 5000 else 1)
+    repeats = 3 if count * size < 5000 else 1
+    timings = interleaved({"many": many, "loop": loop}, repeats, enough=LONG)
     ours, single = count / timings["many"].median, in_loop / timings["loop"].median
     theirs = None if peer is None or peer["seconds"] is None else 1 / peer["seconds"]
     tell(f"{count} of {size}x{size}: {ours:.3g} runs/s, {ours / single:.2f} times a loop")

@@ -15,13 +15,13 @@ from benchmarks._clock import in_child
 from benchmarks._peers import missing
 from factorflow.plots._style import COLORS, calm
 
-ROUNDS = {False: 1, True: 5}
+ROUNDS = {False: 1, True: 3}
 SHORT, SHORT_ROUNDS = 0.3, 7  # seconds of a run that is repeated more often: noise hits it harder
 TOLERANCES = (1e-3, 1e-5, 1e-6, 1e-9)  # of ours; its default where it is alone
 DEFAULT = 1e-6
 ACCURACIES = (1e-4, 1e-6)  # of SCS: absolute and relative
 PEERS = {"SCS": ("cvxpy", "scs"), "Clarabel": ("cvxpy", "clarabel")}
-TIME_LIMIT = {False: 30.0, True: 120.0}  # seconds of one run of a peer
+TIME_LIMIT = {False: 30.0, True: 60.0}  # seconds of one run of a peer
 # Largest sides in the quick and the full size. A step of Clarabel factors a dense system of
 # n(2n + 1) unknowns: 3 GB at 100. SCS decomposes a 2n x 2n matrix in each of hundreds of steps.
 REACH = {"SCS": {False: 100, True: 300}, "Clarabel": {False: 30, True: 50}}

@@ -89,7 +89,7 @@ def _contest(ratings: Ratings, name: str, full: bool, tell) -> tuple[list[Record
                     f"{record.seconds[-1]:.2f} s, tuned in {record.tuning[-1]:.1f} s, "
                     f"{record.chosen[-1]}"
                 )
-                if split == 0:
+                if split == 0 and (full or method.splits[full] == _SPLITS):
                     _whole_process(record, method, Path(folder) / "split.npz", rest, test)
     return list(found.values()), skipped
 

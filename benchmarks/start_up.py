@@ -141,7 +141,7 @@ def _result(
             "fitted twice (to find where to stop, and then whole).",
             f"The cache saves {saved['first solve']:.2g} s of the first solve and "
             f"{saved['factorflow complete']:.2g} s of `complete`; it held {n_programs} programs in "
-            f"{kept_mb:.2g} MB after both. What remains is imports (JAX, Equinox, Diffrax, pandas, "
+            f"{kept_mb:.2g} MB after both. What remains is imports (JAX, Equinox, pandas, "
             "scikit-learn), tracing, and the fit. For many small tables call the estimator in one "
             "process, which pays all of this once.",
         ),

@@ -31,7 +31,7 @@ DOP853, LSODA = "SciPy DOP853", "SciPy LSODA"
 # Explicit methods run at their limit of stability here: at 1e-3 Tsit5 takes twice the gradients, as
 # its steps are refused there, and at 1e-5 and below nobody takes fewer.
 RTOL = {TSIT5: 1e-4, DOPRI8: 1e-4, DOP853: 1e-5, LSODA: 1e-5}
-MOST_SECONDS = {False: 8.0, True: 120.0}  # of an integrator that may not come to an end
+MOST_SECONDS = {False: 8.0, True: 30.0}  # of an integrator that may not come to an end
 
 
 @dataclass(frozen=True)

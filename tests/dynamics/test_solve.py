@@ -7,6 +7,7 @@ import xarray as xr
 from small_problem import PROBLEM, SHAPE, TRUTH, product, start_at, steps
 
 from factorflow import (
+    AtTimes,
     Balanced,
     Completion,
     DeepLinear,
@@ -144,6 +145,14 @@ def test_a_solution_of_something_else_is_not_resumed(parts):
     done = run("descent", steps(5))
     with pytest.raises(InputError, match="resume"):
         solve(*parts, stop=steps(9), resume=done)
+
+
+def test_a_flow_of_another_tolerance_or_without_its_last_step_is_not_resumed():
+    done = run("flow", steps(5))
+    record = Record(schedule=AtTimes([100.0]))
+    for flow, recorded in ((GradientFlow(rtol=1e-4), Record()), (GradientFlow(), record)):
+        with pytest.raises(InputError, match="resume"):
+            solve(PROBLEM, NETWORK, flow, stop=steps(9), resume=done, record=recorded)
 
 
 @every_dynamics

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_problem import PROBLEM
 
-from factorflow import RKC, DeepLinear, Gaussian, GradientFlow, Record, Rosenbrock, Stop, solve
+from factorflow import (
+    RKC,
+    ROCK4,
+    DeepLinear,
+    Gaussian,
+    GradientFlow,
+    Record,
+    Rosenbrock,
+    Stop,
+    solve,
+)
 from factorflow._x64 import double_precision
 from factorflow.dynamics._stepper import Attempt, StepSize, root_mean_square
 
@@ -95,7 +105,9 @@ def test_an_error_that_is_no_number_shrinks_the_step():
     assert following == 0.2
 
 
-@pytest.mark.parametrize("stepper", [RKC(), Rosenbrock()], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(
+    "stepper", [RKC(), ROCK4(), Rosenbrock()], ids=lambda each: type(each).__name__
+)
 def test_by_way_of_diffrax_it_is_the_same_flow(stepper):
     settings = {
         "init": Gaussian(0.3),

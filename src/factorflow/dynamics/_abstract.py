@@ -48,6 +48,10 @@ class AbstractDynamics(eqx.Module):
 
         return Stop()
 
+    def with_arrays(self) -> "AbstractDynamics":
+        """The same, with arrays for the numbers that one compiled program may take as they come."""
+        return self
+
     def outcome(self, factorization: AbstractFactorization, state: State) -> Any:
         """What a run has to tell beside its end, from its state on the host; None for nothing."""
         return None

@@ -36,8 +36,8 @@ class ByDiffrax(AbstractStepper):
     def __check_init__(self):
         if not isinstance(self.solver, diffrax.AbstractAdaptiveSolver):
             raise InputError(
-                "GradientFlow needs RKC(), Rosenbrock() or an adaptive Diffrax solver, such as "
-                f"diffrax.Tsit5(); got {self.solver!r}."
+                "GradientFlow needs RKC(), ROCK4(), Rosenbrock() or an adaptive Diffrax solver, "
+                f"such as diffrax.Tsit5(); got {self.solver!r}."
             )
 
     @property

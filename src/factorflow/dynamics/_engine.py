@@ -80,7 +80,8 @@ class Engine:
     def with_arrays(self) -> "Engine":
         """The same with every array on the device, so that no call moves it there again."""
         observables, monitors = map(_placed, (self.observables, self.monitors))
-        return replace(self, observables=observables, monitors=monitors)
+        dynamics = self.dynamics.with_arrays()
+        return replace(self, dynamics=dynamics, observables=observables, monitors=monitors)
 
     @property
     def _watching(self) -> tuple | None:

@@ -21,7 +21,7 @@ class ForDiffrax(diffrax.AbstractAdaptiveSolver[Any]):
     )
 
     def order(self, terms):
-        return self.stepper.error_order - 1
+        return self.stepper.order
 
     def error_order(self, terms):
         return self.stepper.error_order

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from factorflow._errors import InputError
+from factorflow._placed import placed
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._rkc import RKC
 from factorflow.dynamics._stepper import (
@@ -43,8 +44,8 @@ class GradientFlow(AbstractDynamics):
     Parameters
     ----------
     solver
-        :class:`RKC` (default), made for this flow; :class:`Rosenbrock`; or any adaptive Diffrax
-        solver.
+        :class:`RKC` (default), made for this flow; :class:`ROCK4`; :class:`Rosenbrock`; or any
+        adaptive Diffrax solver.
     rtol, atol
         Tolerances of the error estimate of a step, entry by entry of the factors:
         ``atol + rtol |entry|``, judged in root mean square. ``atol=None`` (default) is ``rtol``
@@ -54,17 +55,18 @@ class GradientFlow(AbstractDynamics):
     Notes
     -----
     Time is that of the loss as it stands, the *mean* over observations of half the squared
-    residual. With RKC every gradient is counted, also those of rejected steps, of the power
-    iterations and of the choice of the first step. ``gradient_norm`` is exact with RKC; with
-    another solver it is the mean slope of the last step. Implicit solvers do not tell how often
-    they evaluate the gradient: ``n_gradients`` is then None, no limit on it holds, and a stop by
-    time is wise. An explicit solver such as Tsit5 jitters at its limit of stability once a rank is
-    found, at a train error of about its tolerance: to go below, give it a smaller ``rtol``.
+    residual. With RKC and ROCK4 every gradient is counted, also those of rejected steps, of the
+    power iterations and of the choice of the first step. ``gradient_norm`` is exact with our
+    solvers; with another it is the mean slope of the last step. Implicit solvers do not tell how
+    often they evaluate the gradient: ``n_gradients`` is then None, no limit on it holds, and a stop
+    by time is wise. An explicit solver such as Tsit5 jitters at its limit of stability once a
+    rank is found, at a train error of about its tolerance: to go below, give it a smaller
+    ``rtol``.
 
     RKC is of second order: at depth 3 it takes the fewest gradients down to a relative error of the
-    end matrix of about 1e-5 (``python -m benchmarks work_precision``). For more digits take
-    ``diffrax.Tsit5()`` with ``rtol=1e-6``, or for a reference ``diffrax.Dopri8()`` with
-    ``rtol=1e-9``; take them earlier where the flow is not stiff.
+    end matrix of about 1e-4 (``python -m benchmarks work_precision``). For more digits take
+    :class:`ROCK4`, of fourth order and stabilized too; for a reference at the limit of rounding
+    ``diffrax.Dopri8()`` with ``rtol=1e-9``.
 
     Raises
     ------
@@ -86,6 +88,13 @@ class GradientFlow(AbstractDynamics):
     @property
     def counts_gradients(self) -> bool:
         return self._stepper.counts_evaluations
+
+    def with_arrays(self):
+        atol = None if self.atol is None else placed(self.atol, float)
+        return eqx.tree_at(
+            lambda flow: (flow.rtol, flow.atol), self, (placed(self.rtol, float), atol),
+            is_leaf=lambda leaf: leaf is None,
+        )  # fmt: skip
 
     def init(self, loss, factors, interpolates):
         stepper, field, start = self._stepper, _flow(loss), jnp.zeros(())

@@ -68,6 +68,7 @@ class RKC(AbstractStabilized):
     patience: int = 16
     safety: float = 1.2
 
+    order: ClassVar[int] = 2
     error_order: ClassVar[int] = 3
     least_stages: ClassVar[int] = 2
 

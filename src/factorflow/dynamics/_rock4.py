@@ -4,7 +4,9 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from factorflow._errors import InputError
 from factorflow.dynamics._rock4_table import table
 from factorflow.dynamics._stabilized import AbstractStabilized, Crossed, nothing_beside
 
@@ -44,7 +46,7 @@ class ROCK4(AbstractStabilized):
     Raises
     ------
     InputError
-        If a number is too small for the method.
+        If a number is too small for the method, or ``max_stages`` too large.
 
     Notes
     -----
@@ -61,18 +63,26 @@ class ROCK4(AbstractStabilized):
     patience: int = 16
     safety: float = 1.2
 
+    order: ClassVar[int] = 4
     error_order: ClassVar[int] = 4
     least_stages: ClassVar[int] = 5
 
+    def __check_init__(self):
+        most = table().stages[-1]
+        if self.max_stages > most:
+            raise InputError(
+                f"ROCK4 has no method of more than {most} stages; got max_stages={self.max_stages}."
+            )
+
     def stages_for(self, z):
         each = table()
-        stages = jnp.append(each.stages, _TOO_MANY)
-        return stages[jnp.searchsorted(each.lengths, z)]
+        stages = jnp.asarray(np.append(each.stages, _TOO_MANY), int)
+        return stages[jnp.searchsorted(jnp.asarray(each.lengths, z.dtype), z)]
 
     def cross(self, field, t0, h, y0, slope, stages):
         each = table()
-        method = jnp.searchsorted(each.stages, stages)
-        start = jnp.asarray(each.offsets)[method]
+        method = jnp.searchsorted(jnp.asarray(each.stages, int), stages)
+        start = jnp.asarray(each.offsets, int)[method]
         rows, times = jnp.asarray(each.recurrences, h.dtype), jnp.asarray(each.times, h.dtype)
         turns = jnp.asarray(each.turns, h.dtype)[method]
         weights = jnp.asarray(each.error_weights, h.dtype)[method]

@@ -45,6 +45,7 @@ class Rosenbrock(AbstractStepper):
     suite", SIAM J. Sci. Comput. 18, 1-22.
     """
 
+    order: ClassVar[int] = 2
     error_order: ClassVar[int] = 3
 
     def init(self, field, t0, t1, y0, slope) -> RosenbrockState:

@@ -107,9 +107,12 @@ class AbstractStabilized(AbstractStepper):
         A new one has the age 1.
         """
         due = state.age >= state.patience
+        # A start at rest named no direction.
+        known = norm(state.vector) > 0
+        begin = jax.tree.map(lambda v, f: jnp.where(known, v, f), state.vector, unit(slope))
         vector, radius = jax.lax.cond(
             due,
-            lambda: _spectral_radius(field, y0, slope, state.vector, self.power_iterations),
+            lambda: _spectral_radius(field, y0, slope, begin, self.power_iterations),
             lambda: (state.vector, state.radius),
         )
         steady = jnp.abs(radius - state.radius) < _STEADY * radius  # zero names no direction yet

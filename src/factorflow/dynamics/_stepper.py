@@ -45,7 +45,8 @@ class AbstractStepper(eqx.Module):
     a count ``n_evaluations`` of the evaluations of the field so far.
     """
 
-    error_order: ClassVar[int]  # power of the step that its error falls with
+    order: ClassVar[int]  # power of the step that the error of a whole path falls with
+    error_order: ClassVar[int]  # and of the step that its own estimate falls with
     counts_evaluations: ClassVar[bool] = True
 
     @abc.abstractmethod
