@@ -16,7 +16,7 @@ from factorflow.datasets import photograph
 from factorflow.plots._style import COLORS, DASHES, calm
 
 _SHARES = (0.5, 0.7, 0.9)
-_SIZES = ((72, 96), (192, 256))  # height and width, quick and full
+_SIZES = ((54, 72), (192, 256))  # height and width, quick and full
 _PEER = "biharmonic inpainting (scikit-image)"
 _COLUMNS = (
     "photograph",

@@ -16,7 +16,8 @@ from benchmarks._peers import missing
 from factorflow.plots._style import COLORS, calm
 
 ROUNDS = {False: 1, True: 3}
-SHORT, SHORT_ROUNDS = 0.3, 7  # seconds of a run that is repeated more often: noise hits it harder
+SHORT = 0.3  # seconds of a run that is repeated more often: noise hits it harder
+SHORT_ROUNDS = {False: 3, True: 7}
 TOLERANCES = (1e-3, 1e-5, 1e-6, 1e-9)  # of ours; its default where it is alone
 DEFAULT = 1e-6
 ACCURACIES = (1e-4, 1e-6)  # of SCS: absolute and relative
@@ -93,7 +94,7 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
     found: dict[str, dict[Contestant, list[Found]]] = {}
     for task in tasks:
         here = _contestants(task, full, absent)
-        found[task.name] = _in_turns(task, here, ROUNDS[full], TIME_LIMIT[full])
+        found[task.name] = _in_turns(task, here, full)
         tell(f"{task.name}: " + ", ".join(map(_outline, found[task.name].items())))
     rows = [row for name, here in found.items() for row in _rows(name, here)]
     memory = _memory(tasks, full, absent)
@@ -115,16 +116,16 @@ def _contestants(task: Task, full: bool, absent: dict[str, str]) -> list[Contest
 
 
 def _in_turns(
-    task: Task, contestants: list[Contestant], rounds: int, limit: float
+    task: Task, contestants: list[Contestant], full: bool
 ) -> dict[Contestant, list[Found]]:
-    problem = task.problem()
+    problem, limit = task.problem(), TIME_LIMIT[full]
     ff.nuclear_norm(problem, tol=1e-2)  # loads the libraries
     found = {each: [solved(problem, *each, limit=limit)] for each in contestants}
-    for k in range(1, SHORT_ROUNDS):
+    for k in range(1, SHORT_ROUNDS[full]):
         for each, runs in found.items():
             first = runs[0].seconds
             # A second long run would tell nothing that the first did not.
-            if first < SHORT or (k < rounds and first < limit / rounds):
+            if first < SHORT or (k < ROUNDS[full] and first < limit / ROUNDS[full]):
                 runs.append(solved(problem, *each, limit=limit))
     return found
 
