@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from factorflow._compiled import compiled
 from factorflow._placed import placed
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._stop import Thresholds
@@ -156,13 +157,13 @@ def _snapshot(factorization, state) -> Snapshot:
     )
 
 
-_init = eqx.filter_jit(_init_one)
-_watch = eqx.filter_jit(_watch_one)
-_advance = eqx.filter_jit(_advance_one)
-_observe = eqx.filter_jit(_observe_one)
+_init = compiled(_init_one)
+_watch = compiled(_watch_one)
+_advance = compiled(_advance_one)
+_observe = compiled(_observe_one)
 
 
-@eqx.filter_jit
+@compiled
 def _init_batch(dynamics, thresholds, interpolates, loss, factors, loss_axis):
     def one(loss, factors):
         return _init_one(dynamics, thresholds, interpolates, loss, factors)
@@ -170,12 +171,12 @@ def _init_batch(dynamics, thresholds, interpolates, loss, factors, loss_axis):
     return eqx.filter_vmap(one, in_axes=(_axis(loss_axis), 0))(loss, factors)
 
 
-@eqx.filter_jit
+@compiled
 def _watch_batch(factorization, monitors, state):
     return eqx.filter_vmap(lambda each: _watch_one(factorization, monitors, each))(state)
 
 
-@eqx.filter_jit
+@compiled
 def _advance_batch(dynamics, thresholds, until, watching, loss, state, watch, loss_axis):
     def one(loss, state, watch):
         return _advance_one(dynamics, thresholds, until, watching, loss, state, watch)
@@ -183,7 +184,7 @@ def _advance_batch(dynamics, thresholds, until, watching, loss, state, watch, lo
     return eqx.filter_vmap(one, in_axes=(_axis(loss_axis), 0, 0))(loss, state, watch)
 
 
-@eqx.filter_jit
+@compiled
 def _observe_batch(dynamics, factorization, observables, time, loss, state, loss_axis):
     def one(observables, loss, state):
         return _observe_one(dynamics, factorization, observables, time, loss, state)

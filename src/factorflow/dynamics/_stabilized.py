@@ -107,12 +107,15 @@ class AbstractStabilized(AbstractStepper):
         A new one has the age 1.
         """
         due = state.age >= state.patience
-        # A start at rest named no direction.
-        known = norm(state.vector) > 0
-        begin = jax.tree.map(lambda v, f: jnp.where(known, v, f), state.vector, unit(slope))
+
+        def anew():
+            known = norm(state.vector) > 0  # a start at rest named no direction
+            begin = jax.tree.map(lambda v, f: jnp.where(known, v, f), state.vector, unit(slope))
+            return _spectral_radius(field, y0, slope, begin, self.power_iterations)
+
         vector, radius = jax.lax.cond(
             due,
-            lambda: _spectral_radius(field, y0, slope, begin, self.power_iterations),
+            anew,
             lambda: (state.vector, state.radius),
         )
         steady = jnp.abs(radius - state.radius) < _STEADY * radius  # zero names no direction yet
