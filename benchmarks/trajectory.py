@@ -364,7 +364,7 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
             Table("Ten seeds, 2,000 entries, our flow.", _SEED_COLUMNS, [_seeds_row(seeds)]),
         ),
         bars=_bars(ours, theirs, processes),
-        skipped=missing("torch") | {KVAERNO5: _NO_KVAERNO5},
+        skipped=missing("torch") | _LEFT_OUT[full],
         notes=_NOTES,
     )
 
@@ -400,6 +400,10 @@ _NO_KVAERNO5 = (
     "its root finder, as it comes, takes a dense Jacobian at each step, here of 30,000 columns, a "
     "gradient each, and 7 GB; work_precision has it on a small problem"
 )
+_LEFT_OUT = {
+    False: {KVAERNO5: _NO_KVAERNO5, DOPRI8: "quick size: DOP853 is of the same order"},
+    True: {KVAERNO5: _NO_KVAERNO5},
+}
 _NOTES = (
     "100×100 of rank 5, full layers, the same Gaussian start of scale 1e-3 for everybody. A first "
     "call compiles (PyTorch's chooses the better of one and two threads, ours runs to the end as "

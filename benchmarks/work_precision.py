@@ -252,8 +252,8 @@ _NOTES = (
     "rtol=1e-9)`.",
     "Solvers with a dense Jacobian can run on small problems alone and are compared on one. "
     "Rosenbrock, ours as well, is for flows that go on long after their ranks are found. LSODA "
-    "takes few gradients until it asks for its Jacobian: on small problems it is the cheapest "
-    "way to many digits.",
+    "takes few gradients until it asks for its Jacobian: on small problems it is the best of the "
+    "others.",
 )
 
 

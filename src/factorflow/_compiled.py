@@ -13,4 +13,4 @@ _OPTIONS = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__[:2] ==
 
 def compiled(function: Callable) -> Any:
     """``equinox.filter_jit`` with our options."""
-    return eqx.filter_jit(function, compiler_options=_OPTIONS)
+    return eqx.filter_jit(function, compiler_options=_OPTIONS)  # pyright: ignore[reportCallIssue]
