@@ -1,5 +1,6 @@
 """Many runs at once are the same runs one by one."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -308,3 +309,18 @@ def test_what_is_told_of_an_end_may_raise(how):
 
     with pytest.raises(OSError, match="no space left"):
         together(BATCHES["seeds"][0], how=how, finished=finished)
+
+
+def test_threads_find_everything_compiled(caplog):
+    problem = Completion.sample(np.outer(np.arange(1, 8), np.arange(1, 7)) / 20.0, 30, seed=0)
+
+    def compiled():
+        caplog.clear()
+        with jax.log_compiles():
+            solve_many(problem, NETWORK, init=START, stop=UNTIL, record=RECORD, seeds=[0, 1, 2],
+                       how="threads")  # fmt: skip
+        lines = [record.getMessage() for record in caplog.records]
+        return [line for line in lines if "Finished XLA compilation of jit(_advance_one)" in line]
+
+    assert len(compiled()) == 1
+    assert compiled() == []

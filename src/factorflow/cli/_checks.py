@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from factorflow._cores import usable_cores
 from factorflow.cli._versions import versions
 
 _AGREEMENT = 1e-12  # of two ways to compute one gradient in float64
@@ -44,8 +45,7 @@ def _devices() -> tuple[bool, str]:
 
 
 def _cores() -> tuple[bool, str]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return bool(usable), f"this process may use {usable} of {os.cpu_count()}."
+    return True, f"this process may use {usable_cores()} of {os.cpu_count()}."
 
 
 def _float64() -> tuple[bool, str]:

@@ -1,6 +1,5 @@
 """Matrix completion under a nuclear-norm penalty, over a whole path of weights."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from factorflow._blas import one_blas_thread
+from factorflow._cores import usable_cores
 from factorflow._errors import InputError
 from factorflow.convex._certainty import Certainty
 from factorflow.convex._regularized import Damping, Limits, Point, Regularized, SideEffects
@@ -387,7 +387,7 @@ def _together(train: Completion, held_out: Completion) -> Completion:
 
 
 def _n_threads() -> int:
-    return min(os.cpu_count() or 1, _MOST_THREADS)
+    return min(usable_cores(), _MOST_THREADS)
 
 
 def _check(problem, n_weights, smallest, patience, tol, max_rank, max_sweeps, start) -> None:

@@ -26,6 +26,10 @@ class Until(eqx.Module):
     time: Array
     attempts: Array
 
+    @classmethod
+    def of(cls, step: int, time: float, attempts: int) -> "Until":
+        return cls(placed(step, int), placed(time, float), placed(attempts, int))
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -77,6 +81,12 @@ class Engine:
             return {name: np.asarray(seen)[None] for name, seen in _observe(*arguments).items()}
         seen = _observe_batch(*arguments, self.loss_axis)
         return {name: np.asarray(values) for name, values in seen.items()}
+
+    def compile(self, factors: Sequence[np.ndarray]) -> None:
+        """Compile what a run from such factors calls, by one that tries no step."""
+        state = self.init(factors)
+        self.advance(state, self.watch(state), Until.of(0, 0.0, 0))
+        self.observe(state, 0.0 if self.interpolates else None)
 
     def with_arrays(self) -> "Engine":
         """The same with every array on the device, so that no call moves it there again."""

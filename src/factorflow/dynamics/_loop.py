@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from factorflow._placed import placed
 from factorflow.dynamics._abstract import State
 from factorflow.dynamics._early_stopping import Best
 from factorflow.dynamics._engine import Engine, Until
@@ -49,7 +48,7 @@ def run(
                 raise KeyboardInterrupt
             step, time = _due(recorder, state)
             began = perf_counter()
-            until = _until(step, time, 1 if best else stretch)
+            until = Until.of(step, time, 1 if best else stretch)
             state, watch = engine.advance(state, watch, until)
             if best is not None:
                 enough = best.see(state)
@@ -73,10 +72,6 @@ def run(
 def _is_interrupt(error: BaseException) -> bool:
     """A Ctrl-C, also one that came while a host function was at work for XLA."""
     return isinstance(error, KeyboardInterrupt) or KeyboardInterrupt.__name__ in str(error)
-
-
-def _until(step: int, time: float, attempts: int) -> Until:
-    return Until(placed(step, int), placed(time, float), placed(attempts, int))
 
 
 def _record(engine, state, recorder, progress, time=None) -> None:

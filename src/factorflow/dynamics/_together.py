@@ -1,6 +1,5 @@
 """Runs side by side: in threads, or in lockstep as one vectorized program."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from factorflow._blas import one_blas_thread
+from factorflow._cores import usable_cores
 from factorflow._errors import InputError
 from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics
@@ -99,11 +99,17 @@ def one_by_one(
         tally.tell(which, {"n_running": 0})
         return solution
 
-    # The first run compiles; the others find it compiled.
-    halt = Event()
-    first = one(0, halt)
-    workers = (os.cpu_count() or 1) if threads else 1
-    return [first, *_side_by_side(one, range(1, len(runs)), workers, halt)]
+    if threads and len(runs) > 1:
+        _compile(settings, *runs[0])
+    workers = usable_cores() if threads else 1
+    return _side_by_side(one, range(len(runs)), workers, Event())
+
+
+def _compile(settings: Settings, problem, init: AbstractInitializer, seed: int) -> None:
+    """Once for all threads, which would each do it for themselves."""
+    with double_precision(), one_blas_thread():
+        starts = checked_factors(init, settings.factorization, problem.shape, seed)
+        settings.engine(problem).compile(starts)
 
 
 def in_batches(
@@ -113,7 +119,7 @@ def in_batches(
     finished: Finished | None = None,
 ) -> list[Solution]:
     """A batch for each core: shorter waits for the slowest run, and no core idle."""
-    n_batches = max(1, min(os.cpu_count() or 1, len(runs) // _SMALLEST_BATCH))
+    n_batches = max(1, min(usable_cores(), len(runs) // _SMALLEST_BATCH))
     bounds = np.linspace(0, len(runs), n_batches + 1).astype(int)
     parts = [runs[a:b] for a, b in pairwise(bounds)]
     tally = _Tally(list(map(len, parts)), progress, finished)

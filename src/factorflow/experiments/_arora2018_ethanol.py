@@ -1,6 +1,5 @@
 """Arora, Cohen and Hazan 2018: regression on gas sensors, where depth accelerates descent."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import optax
 import xarray as xr
 from matplotlib.figure import Figure
 
+from factorflow._cores import usable_cores
 from factorflow._errors import InputError
 from factorflow.datasets import gas_sensor
 from factorflow.dynamics import GradientDescent, Stop, solve
@@ -144,7 +144,7 @@ def _side_by_side(work: Callable, cases: Sequence[Any], progress: Progress | Non
         if progress is not None:
             progress(seen)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         waiting = [pool.submit(work, case, tell) for case in cases]
         try:
             for each in waiting:

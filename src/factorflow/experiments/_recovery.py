@@ -1,6 +1,5 @@
 """Runs that recover a random low-rank matrix from measurements: flow, published recipe, convex."""
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from factorflow._cores import usable_cores
 from factorflow.convex import nuclear_norm
 from factorflow.datasets import low_rank
 from factorflow.dynamics import (
@@ -216,7 +216,7 @@ def _solve_together(
 
 def _in_threads(work: Callable[[Any], None], items: Sequence[Any]) -> None:
     """``work(item)`` for each; LAPACK leaves Python's lock, so that each core takes one."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(work, items))
 
 

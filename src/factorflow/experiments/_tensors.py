@@ -1,6 +1,5 @@
 """Runs that complete a random tensor of low CP rank: flow, published recipe, zeros, TensorLy."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from factorflow._blas import one_blas_thread
+from factorflow._cores import usable_cores
 from factorflow._random import stream
 from factorflow.datasets import low_rank_tensor
 from factorflow.dynamics import GradientDescent, GradientFlow, Stop, group_rmsprop, solve_many
@@ -363,5 +363,5 @@ def _relative(tensor: np.ndarray, problem: Completion) -> float:
 def _in_threads(work: Callable[[Any], None], items: Sequence[Any]) -> None:
     """``work(item)`` for each, the first alone, since it compiles for all."""
     work(items[0])
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(work, items[1:]))

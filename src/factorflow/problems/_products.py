@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
+from factorflow._cores import usable_cores
 from factorflow._errors import InputError
 
 Product = Callable[[jax.Array, jax.Array], jax.Array]
@@ -76,7 +77,7 @@ def _load(company: str) -> None:
     """Compile the handlers and make them known to XLA."""
     from factorflow.problems import _product_handlers
 
-    n_threads = min(os.cpu_count() or 1, _MOST_THREADS) if company == "alone" else 1
+    n_threads = min(usable_cores(), _MOST_THREADS) if company == "alone" else 1
     for kind, handler in _product_handlers.compiled(n_threads).items():
         capsule = jax.ffi.pycapsule(handler)
         jax.ffi.register_ffi_target(_target(company, kind), capsule, platform="cpu")
