@@ -462,3 +462,27 @@ def test_a_setting_that_cannot_be(member, setting):
     value = member.method.least_stages - 1 if setting == "max_stages" else 0
     with pytest.raises(InputError, match=setting.split("_")[-1]):
         member.method(**{setting: value})
+
+
+@members
+def test_a_refused_step_is_tried_again_with_a_new_radius(member):
+    """It may have been refused because the problem had become stiffer than the estimate says."""
+
+    def field(t, y):
+        return -jnp.linspace(1.0, 50.0, SIZE) * y, ()
+
+    method, y0, zero = member.method(), jnp.ones(SIZE), jnp.zeros(())
+    slope = field(zero, y0)[0]
+    settled = eqx.tree_at(
+        lambda state: (state.radius, state.age, state.patience),
+        method.init(field, zero, zero, y0, slope),
+        (jnp.asarray(1.0), jnp.asarray(1), jnp.asarray(9)),
+    )
+    again = method.refused(settled)
+    kept, anew = (
+        method.step(field, zero, zero + 0.01, y0, each).carried for each in (settled, again)
+    )
+    assert kept.radius == 1
+    assert 40 < anew.radius < 51
+    more = (anew.n_evaluations - anew.n_stages) - (kept.n_evaluations - kept.n_stages)
+    assert more == method.power_iterations

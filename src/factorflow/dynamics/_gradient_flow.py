@@ -64,7 +64,7 @@ class GradientFlow(AbstractDynamics):
     ``rtol``.
 
     RKC is of second order: at depth 3 it takes the fewest gradients down to a relative error of the
-    end matrix of about 1e-4 (``python -m benchmarks work_precision``). For more digits take
+    end matrix of a few 1e-4 (``python -m benchmarks work_precision``). For more digits take
     :class:`ROCK4`, of fourth order and stabilized too; for a reference at the limit of rounding
     ``diffrax.Dopri8()`` with ``rtol=1e-9``.
 
@@ -156,9 +156,9 @@ class GradientFlow(AbstractDynamics):
             ),
         )
         refused = eqx.tree_at(
-            lambda s: (s.inner.next_time, s.inner.rejections),
+            lambda s: (s.inner.next_time, s.inner.rejections, s.inner.carried),
             state,
-            (next_time, inner.rejections + 1),
+            (next_time, inner.rejections + 1, stepper.refused(inner.carried)),
         )
         after = jax.tree.map(lambda a, b: jnp.where(keep, a, b), kept, refused)
         # Whatever came of the attempt, its gradients were spent.

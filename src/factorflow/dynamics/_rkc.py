@@ -1,6 +1,6 @@
 """The stabilized Runge-Kutta-Chebyshev method of second order."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,56 +86,70 @@ class RKC(AbstractStabilized):
         return Crossed(y1, error, slope1, beside)
 
 
-class _Stage(NamedTuple):
-    """Two newest stages with what the recurrences of the next one need."""
+class _Polynomials(NamedTuple):
+    """What the coefficients of the next stage are made of, at ``w0``, the newest first."""
 
-    y: tuple[Any, Any]
-    chebyshev: tuple[Array, Array]  # T_{j-1}, T_{j-2} at w0
+    values: tuple[Array, Array]  # T_{j-1}, T_{j-2}
     first: tuple[Array, Array]  # their first derivatives
     second: tuple[Array, Array]  # their second derivatives
     b: tuple[Array, Array]
-    c: tuple[Array, Array]  # times of the stages, in units of h
+
+
+class _Coefficients(NamedTuple):
+    """Of a stage by its distance from the last one: ``mu + nu - 1``, ``-nu``, ``mut``, ``gat``."""
+
+    back: Array
+    on: Array
+    slope: Array
+    first_slope: Array
 
 
 def _chebyshev_step(field, t0, h, y0, slope, stages):
-    """The last stage, and the slope and what comes beside it there."""
+    """The last stage, and the slope and what comes beside it there.
+
+    A stage is kept with its distance ``V_j = Y_j - Y_{j-1}`` from the one before,
+
+        V_j = (mu_j + nu_j - 1) (Y_{j-1} - Y_0) - nu_j V_{j-1} + mut_j h F_{j-1} + gat_j h F_0,
+
+    so that both are written where they stood: two stages by turns would be copied.
+    """
     w0, w1 = _shift_and_scale(stages.astype(h.dtype))
     one, zero = jnp.ones_like(w0), jnp.zeros_like(w0)
     b = 1 / (4 * w0**2)
-    y1 = jax.tree.map(lambda y, f: y + b * w1 * h * f, y0, slope)
-    start = _Stage((y1, y0), (w0, one), (one, zero), (zero, zero), (b, b), (b * w1, zero))
-    beside = nothing_beside(field, t0, y0)
+    # T_{-1} = T_1, and so of the derivatives.
+    polynomials = _Polynomials((one, w0), (zero, one), (zero, zero), (b, b))
 
     def next_stage(carry):
-        j, stage, *_ = carry
-        found = field(t0 + stage.c[0] * h, stage.y[0])
-        return j + 1, _next_stage(h, y0, slope, w0, w1, stage, found[0]), *found
+        j, polynomials, (time, y), before, f, _ = carry
+        polynomials, by = _next_coefficients(j, w0, w1, polynomials)
 
-    # One turn more than there are stages: it evaluates the field at the last one, so that the
-    # field stands in the program once, and makes a stage that nobody needs.
-    carry = jax.lax.while_loop(
-        lambda carry: carry[0] <= stages + 1, next_stage, (2, start, slope, beside)
+        def distance(y, v, f, start, f0):
+            return by.back * (y - start) + by.on * v + h * (by.slope * f + by.first_slope * f0)
+
+        # Time is one more number, whose slope is 1.
+        now, start, slopes = (time, y), (t0, y0), (one, f)
+        v = jax.tree.map(distance, now, before, slopes, start, (one, slope))
+        time, y = jax.tree.map(jnp.add, now, v)
+        return j + 1, polynomials, (time, y), v, *field(time, y)
+
+    still = (zero, jax.tree.map(jnp.zeros_like, y0))
+    carry = (1, polynomials, (t0, y0), still, slope, nothing_beside(field, t0, y0))
+    _, _, (_, y1), _, slope1, beside = jax.lax.while_loop(
+        lambda carry: carry[0] <= stages, next_stage, carry
     )
-    _, last, slope1, beside = carry
-    return last.y[1], slope1, beside
+    return y1, slope1, beside
 
 
-def _next_stage(h, y0, slope, w0, w1, stage: _Stage, f_1) -> _Stage:
-    (t_1, t_2), (d_1, d_2), (e_1, e_2) = stage.chebyshev, stage.first, stage.second
-    (b_1, b_2), (c_1, c_2) = stage.b, stage.c
+def _next_coefficients(j, w0, w1, polynomials: _Polynomials):
+    (t_1, t_2), (d_1, d_2), (e_1, e_2), (b_1, b_2) = polynomials
     t = 2 * w0 * t_1 - t_2
     d = 2 * t_1 + 2 * w0 * d_1 - d_2
     e = 4 * d_1 + 2 * w0 * e_1 - e_2
-    b = e / d**2
-    mu, nu, mut = 2 * b * w0 / b_1, -b / b_2, 2 * b * w1 / b_1
-    gat = -(1 - b_1 * t_1) * mut
-
-    def combine(y, y_1, y_2, f, f0):
-        return (1 - mu - nu) * y + mu * y_1 + nu * y_2 + h * (mut * f + gat * f0)
-
-    y = jax.tree.map(combine, y0, *stage.y, f_1, slope)
-    c = mu * c_1 + nu * c_2 + mut + gat
-    return _Stage((y, stage.y[0]), (t, t_1), (d, d_1), (e, e_1), (b, b_1), (c, c_1))
+    b = jnp.where(j < 2, b_1, e / d**2)
+    mu, nu = 2 * b * w0 / b_1, -b / b_2
+    mut = jnp.where(j < 2, 1, 2) * b * w1 / b_1
+    coefficients = _Coefficients(mu + nu - 1, -nu, mut, -(1 - b_1 * t_1) * mut)
+    return _Polynomials((t, t_1), (d, d_1), (e, e_1), (b, b_1)), coefficients
 
 
 def _shift_and_scale(s):

@@ -101,6 +101,10 @@ class AbstractStabilized(AbstractStepper):
     def moved(self, field, t0, t1, y0, slope, carried):
         return eqx.tree_at(lambda s: (s.slope, s.age), carried, (slope, carried.patience))
 
+    def refused(self, carried):
+        # It may have been refused for a radius that has grown since.
+        return eqx.tree_at(lambda s: s.age, carried, carried.patience)
+
     def _estimate(self, field, y0, slope, state: StabilizedState):
         """Eigenvector and spectral radius, new or kept, with the age and patience after the step.
 

@@ -51,15 +51,19 @@ class AbstractStepper(eqx.Module):
 
     @abc.abstractmethod
     def init(self, field: Field, t0: Array, t1: Array, y0: Any, slope: Any) -> Any:
-        """What is carried to the first step, which goes from t0 to about t1."""
+        """What is carried to the first step, which goes from t0 to about t1; the slope is at y0."""
 
     @abc.abstractmethod
     def step(self, field: Field, t0: Array, t1: Array, y0: Any, carried: Any) -> Attempt:
-        """One step."""
+        """One try of a step from t0 to t1; an infinite error says that it must be shorter."""
 
     def moved(self, field: Field, t0: Array, t1: Array, y0: Any, slope: Any, carried: Any) -> Any:
         """What is carried, where the point was written anew or the field is another one."""
         return eqx.tree_at(lambda state: state.slope, carried, slope)
+
+    def refused(self, carried: Any) -> Any:
+        """What is carried to a shorter try of a step that was not kept."""
+        return carried
 
     def between(self, ends: Any, t0: Array, t1: Array, time: Array) -> Any:
         """The point at a time within a step: the cubic with the slopes at both ends."""
@@ -98,9 +102,17 @@ class StepSize(eqx.Module):
     """Steps as long as the tolerance allows.
 
     An error ``e`` is measured in ``atol + rtol |y|``, entry by entry; below 1 the step is kept.
-    With ``e'`` of the step kept before, the next one is ``0.8 e^(-1/q) e'^(0.3/q)`` times as long
-    (the error of one that follows a rising error is foreseen to rise), but no less than 0.2 and
-    no more than 10 times, after a step that was not kept no more than 0.8 times.
+    With ``e'`` of the step kept before and the power ``q`` of the step that errors fall with (a
+    stepper's ``error_order``), the next one is ``0.8 e^(-1/q) e'^(0.3/q)`` times as long (the error
+    of one that follows a rising error is foreseen to rise), but no less than 0.2 and no more than
+    10 times, after a step that was not kept no more than 0.8 times.
+
+    Parameters
+    ----------
+    rtol, atol
+        Tolerances relative to an entry and beside it; ``atol`` may be a scalar array.
+    size
+        Norm of the measured errors, of the structure of the point: :func:`root_mean_square`.
 
     Source: a proportional-integral controller as in Gustafsson 1991, "Control theoretic techniques
     for stepsize selection in explicit Runge-Kutta methods", ACM TOMS 17, 533-554, with

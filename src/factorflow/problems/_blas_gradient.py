@@ -10,6 +10,12 @@ from factorflow.problems._products import product
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def value_and_gradient(company: str, loss, factors):
     """Value and gradient of ``loss.value(factors, product)`` by the factors."""
+    return _by_products(company, loss, factors)
+
+
+# A run's program has it in half a dozen places: it is traced for the first alone.
+@partial(jax.jit, static_argnums=0, inline=True)
+def _by_products(company, loss, factors):
     return jax.value_and_grad(lambda factors: loss.value(factors, product(company)))(factors)
 
 

@@ -20,7 +20,11 @@ class DenseLoss(AbstractLoss):
 
         L(W) = 1/(2p) sum_{(i, j) observed} (W_ij - Y_ij)^2,    dL/dW = observed * (W - Y) / p
 
-    Beside the products of the factorization it costs one pass over all entries.
+    Beside the products of the factorization it costs one pass over all entries. On a CPU, products
+    of 64 and more rows and columns are taken by BLAS, shared out among XLA's threads: ``solve``
+    keeps BLAS itself to one thread meanwhile, and whoever compiles ``value_and_gradient`` for
+    themselves should do so too (``threadpoolctl.threadpool_limits(1, "blas")``), or threads wait
+    for threads.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Which way of computing the loss of a completion is the faster one."""
 
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -71,6 +72,7 @@ class Halves(NamedTuple):
     width: int | None
 
 
+@lru_cache  # asked at the start of every run
 def shape_of_halves(factorization: Any, shape: tuple[int, ...]) -> Halves:
     """How a factorization cuts an unknown of this shape in two."""
     factors = tuple(jax.ShapeDtypeStruct(each, np.float64) for each in factorization.shapes(shape))
