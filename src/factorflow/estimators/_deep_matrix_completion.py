@@ -1,7 +1,11 @@
 """Matrix completion by gradient flow on a deep linear network, as a scikit-learn estimator."""
 
 import warnings
+from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
+
+from sklearn.utils.validation import check_is_fitted
 
 from factorflow._errors import FactorflowWarning, InputError
 from factorflow.dynamics import AbstractDynamics, GradientFlow
@@ -22,6 +26,9 @@ from factorflow.estimators._table import Table
 from factorflow.factorizations import DeepLinear
 from factorflow.initializers import Gaussian
 from factorflow.problems import Completion
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _UNCAPPED = 200
 _CAP = 64
@@ -185,12 +192,17 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
             beside if self.biases == "rows+columns" else None,
         )
         self.solution_ = best.solution
-        self.path_ = runs[0].path()
+        self._recorded = replace(runs[0], table=None)
         self.validation_error_ = runs[0].validation_error
         self.n_gradients_ = n_gradients_of(runs)
         self.effective_rank_ = best.effective_rank
         self._warn_near_cap()
         return best.table
+
+    @property
+    def path_(self) -> "xr.Dataset":
+        check_is_fitted(self)
+        return self._recorded.path()
 
     def _settings(self, seed: int) -> Settings:
         return Settings(

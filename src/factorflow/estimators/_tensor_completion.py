@@ -2,9 +2,10 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,9 @@ from factorflow.factorizations import CP, AbstractTensorFactorization, Hierarchi
 from factorflow.initializers import Balanced
 from factorflow.problems import Completion
 from factorflow.trajectories import effective_rank_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _CAPS = {"cp": 200, "hierarchical": 64}
 _NEAR_CAP = 0.8
@@ -329,11 +333,16 @@ class TensorCompletion(BaseEstimator):
             held_out if self.stop == "validation" else None,
         )
         self.solution_ = best.solution
-        self.path_ = runs[0].path()
+        self._recorded = replace(runs[0], table=None)
         self.validation_error_ = runs[0].validation_error
         self.n_gradients_ = n_gradients_of(runs)
         self.status_ = None if best.solution is None else best.solution.status
         return best.table
+
+    @property
+    def path_(self) -> "xr.Dataset":
+        check_is_fitted(self)
+        return self._recorded.path()
 
     def _count_components(self, norms: tuple[np.ndarray, ...]) -> None:
         """The effective number of components, with a warning where it comes near a cap of ours."""
