@@ -5,6 +5,7 @@ import subprocess
 import sys
 from time import perf_counter
 
+from benchmarks import forget_compiled
 from benchmarks._case import Result
 from benchmarks._registry import NAMES, case
 from benchmarks._report import cell, write_report
@@ -22,9 +23,7 @@ def main() -> int:
     if asked.report:
         write_report()
         return 0
-    if len(asked.names) == 1:
-        _run(asked.names[0], asked.full)
-        return 0
+    forget_compiled()
     failed = [name for name in asked.names or NAMES if not _run_apart(name, asked.full)]
     write_report()
     if failed:
@@ -34,11 +33,12 @@ def main() -> int:
 
 def _run_apart(name: str, full: bool) -> bool:
     """In a process of its own: what one case compiles and keeps is no burden to the next."""
-    command = [sys.executable, "-m", "benchmarks", name] + ["--full"] * full
-    return subprocess.run(command).returncode == 0
+    work = f"from benchmarks.__main__ import run_case; run_case({name!r}, {full})"
+    return subprocess.run([sys.executable, "-c", work]).returncode == 0
 
 
-def _run(name: str, full: bool) -> None:
+def run_case(name: str, full: bool) -> None:
+    """Measure, show and store; the page is written when all that was asked for is there."""
     chosen = case(name)
     print(f"== {chosen.title}", flush=True)
     began = perf_counter()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isinf
 from time import perf_counter, sleep
 from typing import Any
 
@@ -37,14 +37,28 @@ class Timing:
         """For limits of the hardware, to which noise only adds."""
         return float(np.min(self.seconds))
 
-    @property
-    def quartiles(self) -> tuple[float, float]:
-        low, high = np.quantile(self.seconds, [0.25, 0.75])
-        return float(low), float(high)
-
     def over(self, other: "Timing") -> float:
         """How many times longer than the other this one took, by the medians."""
         return self.median / other.median
+
+
+def spread(values: Sequence[float] | np.ndarray) -> str:
+    """What repeats lay between: least and most of up to three, the quartiles of four or more.
+
+    A dash of a single one.
+    """
+    if len(values) == 1:
+        return "–"
+    ends = [0.0, 1.0] if len(values) < 4 else [0.25, 0.75]
+    low, high = np.quantile(values, ends)
+    return f"{three_digits(float(low))}–{three_digits(float(high))}"
+
+
+def three_digits(value: float) -> str:
+    """A number for a table: three significant digits, in powers of ten if far from 1."""
+    if isinf(value) or value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.3g}"
+    return f"{value:.2e}"
 
 
 def interleaved(
@@ -80,7 +94,7 @@ def _seconds(run: Callable[[], object], inner: int = 1) -> float:
 
 @dataclass(frozen=True)
 class Child:
-    """What a process of its own gave: its answer, seconds from start to end, peak memory."""
+    """What a process of its own gave: its answer, seconds from start to end, peak memory in MiB."""
 
     answer: Any
     seconds: float

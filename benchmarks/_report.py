@@ -1,13 +1,13 @@
 """docs/performance.md and its figures, from the stored results alone."""
 
 from collections.abc import Iterable
-from math import isinf
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 
 from benchmarks._case import Bar, Case, Result, Table
+from benchmarks._clock import three_digits
 from benchmarks._registry import NAMES, case
 from benchmarks._store import load
 from factorflow._files import whole_file
@@ -18,8 +18,10 @@ FIGURES = DOCS / "performance"
 
 _HEAD = """# Performance
 
-Measured, not promised: each section is one run of one command, in which all contestants took turns
-on the same work. Ratios mean more than seconds: machines differ, and are noisy.
+Measured, not promised: each section is one run of one command, on the machine named below it.
+Contestants take turns on the same work; what takes long is run once. Each table says of how many
+runs its medians are. A spread goes from the least to the most of two or three, and between the
+quartiles of four or more. Ratios mean more than seconds: machines differ, and are noisy.
 
     make bench               every case in its quick size
     make bench-full          the large sizes
@@ -47,8 +49,19 @@ def page() -> str:
     """Text of the page."""
     stored = {name: found for name in NAMES if (found := load(name))}
     sections = [_section(case(name), *found) for name, found in stored.items()]
-    minutes = sum(about["seconds"] for about, _ in stored.values()) / 60
-    return "\n".join([_HEAD, f"All cases below took {minutes:.0f} minutes together.\n", *sections])
+    return "\n".join([_HEAD, _minutes([about for about, _ in stored.values()]), *sections])
+
+
+def _minutes(runs: Iterable[dict[str, Any]]) -> str:
+    """What all cases took together, each size by itself."""
+    seconds: dict[str, list[float]] = {}
+    for about in runs:
+        seconds.setdefault(about["size"], []).append(about["seconds"])
+    told = [
+        f"{len(each)} in the {size} size, {sum(each) / 60:.0f} minutes together"
+        for size, each in seconds.items()
+    ]
+    return f"Cases below: {'; '.join(told)}.\n"
 
 
 def _section(case: Case, about: dict[str, Any], result: Result) -> str:
@@ -59,20 +72,24 @@ def _section(case: Case, about: dict[str, Any], result: Result) -> str:
     parts += [f"Not run: {name} ({reason}).\n" for name, reason in result.skipped.items()]
     if case.figure is not None:
         parts.append(f"![{case.title}](performance/{case.name}.svg)\n")
-    parts.append(_origin(about))
+    parts.append(_origin(about, result.data.get("environment", ())))
     return "\n".join(parts)
 
 
-def _origin(about: dict[str, Any]) -> str:
+def _origin(about: dict[str, Any], variables: Iterable[str]) -> str:
+    """The command, with the environment variables that it needs, and what it ran on."""
     machine = about["machine"]
     command = f"python -m benchmarks {about['case']}" + " --full" * (about["size"] == "full")
-    computer = (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']:g} GB, "
-        f"{machine['system']}, Python {machine['python']}"
-    )
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    run = f"`{command}`, {about['day']}, {about['seconds']:.0f} s"
-    return f"<sub>{run}; {computer}; {versions}.</sub>\n"
+    command = " ".join([*(f"{name}=FOLDER" for name in variables), command])
+    run = [f"`{command}`", about["day"], f"{about['seconds']:.0f} s"]
+    if commit := about.get("commit"):
+        run.append(f"commit {commit['number'][:7]}" + " with changes" * commit["changed"])
+    computer = [machine["processor"], f"{machine['cores']} cores"]
+    if memory := machine.get("memory_gib"):
+        computer.append(f"{memory:g} GiB")
+    computer += [machine["system"], f"Python {machine['python']}"]
+    versions = [f"{name} {number}" for name, number in about["versions"].items()]
+    return f"<sub>{'; '.join(map(', '.join, (run, computer, versions)))}.</sub>\n"
 
 
 def _bars(bars: Iterable[Bar]) -> str:
@@ -100,9 +117,7 @@ def cell(value: Any) -> str:
         return (
             f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
         )
-    if isinf(value) or value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.3g}"
-    return f"{value:.2e}"
+    return three_digits(value)
 
 
 def _draw(case: Case, result: Result) -> None:

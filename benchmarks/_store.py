@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,10 +12,12 @@ from typing import Any
 
 from benchmarks._case import Bar, Result, Table
 from benchmarks._peers import PEERS
+from factorflow._cores import usable_cores
 from factorflow._files import write_json
 
 RESULTS = Path(__file__).parent / "results"
-_OURS = ("factorflow", "jax", "jaxlib", "numpy", "numba")
+_ROOT = Path(__file__).parent.parent
+_OURS = ("factorflow", "jax", "jaxlib", "equinox", "optax", "numpy", "numba")
 
 
 def save(name: str, full: bool, result: Result, seconds: float) -> Path:
@@ -26,6 +29,7 @@ def save(name: str, full: bool, result: Result, seconds: float) -> Path:
         "size": "full" if full else "quick",
         "day": datetime.now(UTC).date().isoformat(),
         "seconds": round(seconds, 1),
+        "commit": commit(),
         "machine": machine(),
         "versions": versions(),
     }
@@ -49,10 +53,8 @@ def machine() -> dict[str, Any]:
     """Processor, cores, memory and system, without the machine's name."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "memory_gb": _memory_gb(),
+        "cores": usable_cores(),
+        "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
@@ -69,6 +71,26 @@ def versions() -> dict[str, str]:
     return found
 
 
+def commit() -> dict[str, Any] | None:
+    """The checkout's commit, and whether its files differ from it; None without git.
+
+    What the benchmarks themselves write does not count.
+    """
+    try:
+        number = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain", "--", ".", ":!benchmarks/results", ":!docs")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"number": number, "changed": bool(changes)}
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=_ROOT, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -78,7 +100,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or "unknown"
 
 
-def _memory_gb() -> float | None:
+def _memory_gib() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (ValueError, OSError, AttributeError):

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 import factorflow as ff
 from benchmarks._case import Bar, Case, Result, Table
-from benchmarks._clock import Timing, interleaved
+from benchmarks._clock import Timing, interleaved, spread
+from factorflow._blas import one_blas_thread
 from factorflow._x64 import double_precision
 from factorflow.dynamics._generator import Sides
 from factorflow.plots._style import COLORS, calm
@@ -34,15 +35,21 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
     beside = _beside_layers(REPEATS[full])
     return Result(
         tables=(
-            Table(f"One velocity at {SIZE}×{SIZE}.", _VELOCITY_COLUMNS, velocities),
+            Table(
+                f"One velocity at {SIZE}×{SIZE}; medians of {MEASUREMENTS} measurements of {CALLS} "
+                "calls.",
+                _VELOCITY_COLUMNS,
+                velocities,
+            ),
             Table(
                 "Runs of the logarithms from scale 1e-100 beside those from 1e-4, in the same "
-                "directions, to a train error of 1e-6.",
+                f"directions, to a train error of 1e-6; medians of {REPEATS[full]}.",
                 _TINY_COLUMNS,
                 tiny,
             ),
             Table(
-                f"Runs at depth 3 and {SIZE}×{SIZE} from one start of scale 1e-3, by the defaults.",
+                f"Runs at depth 3 and {SIZE}×{SIZE} from one start of scale 1e-3, by the defaults; "
+                f"medians of {REPEATS[full]}.",
                 _BESIDE_COLUMNS,
                 beside,
             ),
@@ -65,12 +72,12 @@ def _problem(size: int) -> ff.Completion:
     return ff.Completion.sample(truth, n_observed=size * size * 3 // 5, seed=0)
 
 
-_VELOCITY_COLUMNS = ("form", "depth", "median (µs)", "quartiles (µs)", "over depth 3")
+_VELOCITY_COLUMNS = ("form", "depth", "median (µs)", "spread (µs)", "over depth 3")
 
 
 def _velocities(form: str, depths: tuple[float, ...]) -> list[tuple]:
     network, problem = FORMS[form], _problem(SIZE)
-    with double_precision():
+    with double_precision(), one_blas_thread():  # as in a run
         factors = tuple(map(jnp.asarray, ff.Gaussian(0.1)(network, problem.shape, 0)))
         contestants = {}
         for depth in depths:
@@ -79,10 +86,9 @@ def _velocities(form: str, depths: tuple[float, ...]) -> list[tuple]:
         taken = interleaved(contestants, MEASUREMENTS, CALLS)
     rows = []
     for depth, timing in taken.items():
-        low, high = timing.quartiles
-        spread = f"{1e6 * low:.0f}–{1e6 * high:.0f}"
         shown = "∞" if depth == inf else int(depth)
-        rows.append((form, shown, 1e6 * timing.median, spread, timing.over(taken[3])))
+        between = spread(1e6 * timing.seconds)
+        rows.append((form, shown, 1e6 * timing.median, between, timing.over(taken[3])))
     return rows
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import _ratings_ours, _ratings_peers
 from benchmarks._case import Bar, Case, Result, Table
-from benchmarks._clock import in_child
+from benchmarks._clock import in_child, spread
 from benchmarks._peers import missing
 from benchmarks._ratings import Method, Ratings, Record, judged, save_pair
 from factorflow._random import stream
@@ -24,20 +24,21 @@ _FOLDERS = {
 _HELD_OUT = 0.1
 _SPLITS, _TRIALS = 5, (2, 10)
 _LARGER = ("SoftImpute", "cmfrec CMF", "Surprise SVD", "biases alone")  # on 100k and 1M
-_BASELINE = "biases alone"
+_BASELINE, _REFERENCE = "biases alone", "SoftImpute"
 _MARKERS = ("oD", "sv")  # ours, peers'; the second ones once the colours are used up
 _COLUMNS = (
     "method",
+    f"RMSE less {_REFERENCE}'s on the same splits",
     "RMSE, mean",
     "standard deviation",
     "splits",
     "trials",
     "fit and predict, s",
-    "quartiles, s",
+    "spread, s",
     "tuning, s a split",
     "first fit, s",
     "whole process, s",
-    "peak memory, MB",
+    "peak memory, MiB",
 )
 
 
@@ -58,6 +59,7 @@ def run(full: bool, tell) -> Result:
         data[name] = [record.as_dict() for record in found]
         if name == "latest-small":
             bars, notes = _judgement(found, _twice(_read(folder), found))
+    data["environment"] = [_FOLDERS[name] for name in given]
     return Result(tables, bars, skipped, data, notes)
 
 
@@ -164,6 +166,12 @@ def _mean(record: Record) -> float:
     return float(np.mean(record.rmse))
 
 
+def _apart(record: Record, other: Record) -> float:
+    """Mean RMSE of one less that of the other, on the splits that both have."""
+    both = min(len(record.rmse), len(other.rmse))
+    return float(np.mean(np.array(record.rmse[:both]) - other.rmse[:both]))
+
+
 def _fastest(found: list[Record]) -> Record:
     peers = [each for each in found if each.peer and each.name != _BASELINE]
     return min(peers, key=lambda each: float(np.median(each.seconds)))
@@ -184,14 +192,18 @@ def _judgement(found: list[Record], difference: float) -> tuple[list[Bar], list[
         "ratings is the test, a tenth of the rest judges the settings; then the rest is fitted "
         "whole, with the setting of least validation error, and judged on the test. Predictions "
         "are cut to the range of the ratings. Of every method the first so many settings of a "
-        "list in benchmarks/_ratings_ours.py and _ratings_peers.py are tried.",
+        "list in benchmarks/_ratings_ours.py and _ratings_peers.py are tried: the lists were made "
+        "by hand on this table's validation entries, ours and the peers' alike, the likeliest "
+        "first.",
+        "To repeat it, give the folder of the unpacked archive ml-latest-small in the environment "
+        f"variable {_FOLDERS['latest-small']}.",
         "SoftImpute and cmfrec minimize much the same penalized squares: SoftImpute convexly, at "
         "any rank and to a certified gap, cmfrec at a rank that is given, by a fixed number of "
         "rounds. The deep estimators need no weight: they stop on held-out ratings of their own, "
         "which is part of their seconds.",
         _of_deep(found),
         "Take cmfrec where speed and memory count, for side information and for implicit feedback; "
-        "biases alone where a second decimal is enough.",
+        f"{_BASELINE} where {_behind_of_biases(found)} stars do not matter.",
     ]
     if not any(each.peer and each.name != _BASELINE for each in found):
         return bars, notes
@@ -217,14 +229,16 @@ def _judgement(found: list[Record], difference: float) -> tuple[list[Bar], list[
     return bars, notes
 
 
+def _behind_of_biases(found: list[Record]) -> str:
+    """How far biases alone are from the best, on the splits that both have."""
+    alone = next(each for each in found if each.name == _BASELINE)
+    return f"{max(_apart(alone, each) for each in found):.2g}"
+
+
 def _of_deep(found: list[Record]) -> str:
     """How far the flow is from the best, on the splits that both have."""
     best = _best(found, peer=False)
-    apart = {
-        each.name: float(np.mean(each.rmse) - np.mean(best.rmse[: len(each.rmse)]))
-        for each in found
-        if each.name.startswith("Deep")
-    }
+    apart = {each.name: _apart(each, best) for each in found if each.name.startswith("Deep")}
     behind = ", ".join(f"{name} {difference:+.4f}" for name, difference in apart.items())
     return (
         f"RMSE less that of {best.name} on the same splits: {behind}. The flow is for what is "
@@ -234,21 +248,29 @@ def _of_deep(found: list[Record]) -> str:
 
 
 def _table(name: str, found: list[Record]) -> Table:
-    rows = [_row(each) for each in sorted(found, key=lambda each: (each.peer, _mean(each)))]
-    return Table(f"MovieLens {name}: root-mean-square error on test ratings", _COLUMNS, rows)
+    reference = next(each for each in found if each.name == _REFERENCE)
+    rows = [
+        _row(each, reference) for each in sorted(found, key=lambda each: _apart(each, reference))
+    ]
+    caption = (
+        f"MovieLens {name}: root-mean-square error on test ratings. Methods run on their first "
+        "splits, as many as stand there; seconds of fitting, predicting and tuning are medians "
+        "over these."
+    )
+    return Table(caption, _COLUMNS, rows)
 
 
-def _row(record: Record) -> tuple:
-    low, high = np.quantile(record.seconds, [0.25, 0.75])
-    spread = float(np.std(record.rmse, ddof=1)) if len(record.rmse) > 1 else None
+def _row(record: Record, reference: Record) -> tuple:
+    deviation = float(np.std(record.rmse, ddof=1)) if len(record.rmse) > 1 else None
     return (
         record.name,
+        None if record is reference else f"{_apart(record, reference):+.4f}",
         f"{_mean(record):.4f}",
-        spread,
+        deviation,
         len(record.rmse),
         record.n_trials,
         float(np.median(record.seconds)),
-        f"{low:.2f} to {high:.2f}",
+        spread(record.seconds),
         float(np.median(record.tuning)),
         record.first,
         record.process,

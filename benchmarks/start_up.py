@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks._case import Bar, Case, Result, Table
-from benchmarks._clock import run_command
+from benchmarks._clock import run_command, spread
 from factorflow.plots._style import COLORS, calm
 
 HELP_SECONDS, COMPLETE_SECONDS = 0.5, 4.0
@@ -56,8 +56,8 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
                 taken[start.key].append(_seconds(start, cache))
             tell(f"round {k + 1}: " + _outline(taken))
         programs = [path for path in (folder / "kept").iterdir() if path.stat().st_size]
-        kept_mb = sum(path.stat().st_size for path in programs) / 2**20
-    return _result(starts, taken, len(programs), kept_mb)
+        kept_mib = sum(path.stat().st_size for path in programs) / 2**20
+    return _result(starts, taken, len(programs), kept_mib)
 
 
 def _starts(folder: Path, full: bool) -> list[Start]:
@@ -96,9 +96,8 @@ def _write_table(path: Path) -> None:
 
 
 def _seconds(start: Start, cache: Path) -> float:
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("JAX_")}
     began = perf_counter()
-    run_command(start.command, environment | {"FACTORFLOW_CACHE": str(cache)})
+    run_command(start.command, {**os.environ, "FACTORFLOW_CACHE": str(cache)})
     return perf_counter() - began
 
 
@@ -107,14 +106,13 @@ def _outline(taken: dict[str, list[float]]) -> str:
 
 
 def _result(
-    starts: Sequence[Start], taken: dict[str, list[float]], n_programs: int, kept_mb: float
+    starts: Sequence[Start], taken: dict[str, list[float]], n_programs: int, kept_mib: float
 ) -> Result:
     medians = {key: float(np.median(values)) for key, values in taken.items()}
     rows = []
     for start in starts:
-        low, high = np.quantile(taken[start.key], [0.25, 0.75])
         cache = start.cache or "not used"
-        rows.append((start.name, cache, medians[start.key], f"{low:.2f}–{high:.2f}"))
+        rows.append((start.name, cache, medians[start.key], spread(taken[start.key])))
     help_seconds, complete = medians["factorflow --help"], medians[f"factorflow complete, {WARM}"]
     saved = {
         name: medians[f"{name}, {COLD}"] - medians[f"{name}, {WARM}"]
@@ -124,7 +122,7 @@ def _result(
         tables=(
             Table(
                 f"Whole processes, {len(taken['import jax'])} of each in turns.",
-                ("command", "cache of compiled programs", "median (s)", "quartiles (s)"),
+                ("command", "cache of compiled programs", "median (s)", "spread (s)"),
                 rows,
             ),
         ),
@@ -141,7 +139,7 @@ def _result(
             "fitted twice (to find where to stop, and then whole).",
             f"The cache saves {saved['first solve']:.2g} s of the first solve and "
             f"{saved['factorflow complete']:.2g} s of `complete`; it held {n_programs} programs in "
-            f"{kept_mb:.2g} MB after both. What remains is imports (JAX, Equinox, pandas, "
+            f"{kept_mib:.2g} MiB after both. What remains is imports (JAX, Equinox, pandas, "
             "scikit-learn), tracing, and the fit. For many small tables call the estimator in one "
             "process, which pays all of this once.",
         ),
