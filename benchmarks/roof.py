@@ -143,6 +143,7 @@ def _against_products(size: int, factors, gradient, runs: int) -> tuple:
         contestants = {
             "JAX": lambda: again(bare_call, placed),
             "JAX loop": lambda: once(bare_loop, placed),
+            "JAX threads": lambda: side_by_side(lambda part: once(bare_loop, part), placed_parts),
             "NumPy": lambda: again(products, factors),
             "NumPy threads": lambda: side_by_side(lambda part: again(products, part), parts),
             "gradient": lambda: side_by_side(lambda part: once(descent, part, rate), placed_parts),
@@ -174,7 +175,7 @@ def _row(timings: dict[str, Timing], calls: int, flops: float) -> tuple:
         known = [timings[name].least for name in names if name in timings]
         return 1e6 * min(known) / calls if known else None
 
-    bare = least("JAX", "JAX loop"), least("NumPy", "NumPy threads"), least("ours")
+    bare = least("JAX", "JAX loop", "JAX threads"), least("NumPy", "NumPy threads"), least("ours")
     roof, gradient = min(each for each in bare if each is not None), least("gradient")
     between = spread(1e6 * timings["gradient"].seconds / calls)
     return *bare, gradient, between, flops / roof / 1e3, roof / gradient

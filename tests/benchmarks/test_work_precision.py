@@ -37,3 +37,8 @@ def test_what_is_precise_at_its_loosest_tolerance_costs_that_run():
 def test_a_precision_that_no_run_keeps_has_no_price():
     assert gradients_at(runs([1e-1, 1e-2], [50, 80]), 1e-3) is None
     assert gradients_at(runs([1e-5, 1e-2], [50, 80]), 1e-3) is None
+
+
+def test_a_run_that_did_not_arrive_keeps_no_precision():
+    assert gradients_at(runs([math.inf, 1e-4], [20, 40]), 1e-3) == 40
+    assert gradients_at(runs([1e-4, math.inf], [20, 40]), 1e-3) is None

@@ -311,16 +311,31 @@ def test_what_is_told_of_an_end_may_raise(how):
         together(BATCHES["seeds"][0], how=how, finished=finished)
 
 
-def test_threads_find_everything_compiled(caplog):
+@pytest.mark.parametrize("record", [RECORD, Record(schedule=AtTimes([0.5, 1.0]))])
+def test_threads_find_everything_compiled(caplog, record):
     problem = Completion.sample(np.outer(np.arange(1, 8), np.arange(1, 7)) / 20.0, 30, seed=0)
 
     def compiled():
         caplog.clear()
         with jax.log_compiles():
-            solve_many(problem, NETWORK, init=START, stop=UNTIL, record=RECORD, seeds=[0, 1, 2],
+            solve_many(problem, NETWORK, init=START, stop=UNTIL, record=record, seeds=[0, 1, 2],
                        how="threads")  # fmt: skip
-        lines = [record.getMessage() for record in caplog.records]
-        return [line for line in lines if "Finished XLA compilation of jit(_advance_one)" in line]
+        return [line for line in caplog.messages if "Finished XLA compilation" in line]
 
-    assert len(compiled()) == 1
-    assert compiled() == []
+    first = compiled()
+    assert sum("_advance_one" in line for line in first) == 1
+    # What is seen at a step and what between two are two programs.
+    between = isinstance(record.schedule, AtTimes)
+    assert sum("_observe_one" in line for line in first) == 1 + between
+    assert not any("_one" in line for line in compiled())
+
+
+def test_an_error_in_one_thread_ends_the_others():
+    def fails(factorization, shape, seed):
+        if seed == 1:
+            raise RuntimeError("no start")
+        return START(factorization, shape, seed)
+
+    endless = Stop(train_error=None, time=1e12, n_gradients=None)
+    with pytest.raises(RuntimeError, match="no start"):
+        solve_many(PROBLEM, NETWORK, init=fails, stop=endless, seeds=range(50), how="threads")

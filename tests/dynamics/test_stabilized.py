@@ -478,11 +478,18 @@ def test_a_refused_step_is_tried_again_with_a_new_radius(member):
         method.init(field, zero, zero, y0, slope),
         (jnp.asarray(1.0), jnp.asarray(1), jnp.asarray(9)),
     )
-    again = method.refused(settled)
-    kept, anew = (
-        method.step(field, zero, zero + 0.01, y0, each).carried for each in (settled, again)
-    )
-    assert kept.radius == 1
-    assert 40 < anew.radius < 51
-    more = (anew.n_evaluations - anew.n_stages) - (kept.n_evaluations - kept.n_stages)
-    assert more == method.power_iterations
+
+    def tried(carried):
+        return method.step(field, zero, zero + 0.01, y0, carried).carried
+
+    def iterations(found):
+        return found.n_evaluations - settled.n_evaluations - found.n_stages
+
+    first = tried(settled)
+    assert (first.radius, iterations(first)) == (1, 0)
+    second = tried(method.refused(settled, first))
+    assert 40 < second.radius < 51
+    assert iterations(second) == method.power_iterations
+    # At the same point it would find the same once more.
+    third = tried(method.refused(method.refused(settled, first), second))
+    assert (third.radius, iterations(third)) == (second.radius, 0)

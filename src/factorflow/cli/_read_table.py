@@ -159,7 +159,7 @@ def _numbers(frame, labels) -> Any:
     plain = all(dtype.kind in "iuf" for dtype in frame.dtypes)
     numbers = frame.astype("float64") if plain else frame.apply(_as_numbers)
     values = numbers.to_numpy()
-    only_missing = np.isnan(values).sum() == frame.isna().to_numpy().sum()
+    only_missing = plain or np.isnan(values).sum() == frame.isna().to_numpy().sum()
     if only_missing and not np.isinf(values).any():
         return numbers
     for j, name in enumerate(frame.columns):

@@ -86,7 +86,9 @@ class Engine:
         """Compile what a run from such factors calls, by one that tries no step."""
         state = self.init(factors)
         self.advance(state, self.watch(state), Until.of(0, 0.0, 0))
-        self.observe(state, 0.0 if self.interpolates else None)
+        self.observe(state)
+        if self.interpolates:
+            self.observe(state, 0.0)
 
     def with_arrays(self) -> "Engine":
         """The same with every array on the device, so that no call moves it there again."""

@@ -158,7 +158,7 @@ class GradientFlow(AbstractDynamics):
         refused = eqx.tree_at(
             lambda s: (s.inner.next_time, s.inner.rejections, s.inner.carried),
             state,
-            (next_time, inner.rejections + 1, stepper.refused(inner.carried)),
+            (next_time, inner.rejections + 1, stepper.refused(inner.carried, attempt.carried)),
         )
         after = jax.tree.map(lambda a, b: jnp.where(keep, a, b), kept, refused)
         # Whatever came of the attempt, its gradients were spent.

@@ -58,7 +58,7 @@ def run(
                 stretch = _next_stretch(stretch, perf_counter() - began)
                 _report(state, progress)
     except (KeyboardInterrupt, jax.errors.JaxRuntimeError) as error:
-        if not _is_interrupt(error):
+        if not is_interrupt(error):
             raise
         if halt is not None:
             halt.set()
@@ -69,7 +69,7 @@ def run(
     return state, watch
 
 
-def _is_interrupt(error: BaseException) -> bool:
+def is_interrupt(error: BaseException) -> bool:
     """A Ctrl-C, also one that came while a host function was at work for XLA."""
     return isinstance(error, KeyboardInterrupt) or KeyboardInterrupt.__name__ in str(error)
 

@@ -45,7 +45,8 @@ class RKC(AbstractStabilized):
     patience
         Most steps for which an estimate of the spectral radius is kept. It is taken anew at the
         next step after one that changed it by more than a fifth, and after twice as many steps
-        as before, up to this number, where it did not; 1 for every step.
+        as before, up to this number, where it did not; 1 for every step. A step that was refused is
+        tried again with a new estimate (not by Diffrax, which gives us no word of it).
     safety
         Factor on the estimated spectral radius, which a power iteration meets from below.
 

@@ -19,7 +19,7 @@ class ROCK4(AbstractStabilized):
 
     Explicit and stabilized as RKC is, so that its cost grows as the square root of the stiffness:
     `s` stages reach a stability interval of length about ``0.35 s^2`` (5.9 at ``s = 5``, the
-    least). It takes the fewest gradients for a relative error of a flow's end below about 1e-4;
+    least). It takes the fewest gradients for a relative error of a flow's end below a few 1e-4;
     above, RKC's cheaper stages win.
 
     A step of size `h` is ``m = s - 4`` stages by the recurrence of polynomials `P` orthogonal on

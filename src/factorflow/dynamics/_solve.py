@@ -202,14 +202,14 @@ def make_solution(
         seed=seed,
         seconds=seconds,
         state=state,
-        record_trajectory=partial(_trajectory, engine, recorder, which, status, seed),
+        record_trajectory=partial(recorder.trajectory, which, _attributes(engine, status, seed)),
         path=engine.dynamics.outcome(engine.factorization, state),
         monitors=reports(engine.monitors, watch),
     )
 
 
-def _trajectory(engine: Engine, recorder: Recorder, which: int, status: Status, seed: int):
-    attributes = {
+def _attributes(engine: Engine, status: Status, seed: int) -> dict[str, Any]:
+    return {
         "status": status.name,
         "status_sentence": status.sentence,
         "factorization": str(engine.factorization),
@@ -217,7 +217,6 @@ def _trajectory(engine: Engine, recorder: Recorder, which: int, status: Status, 
         "route": engine.loss.route,
         "seed": seed,
     }
-    return recorder.trajectory(which, attributes)
 
 
 _REMEDIES = {

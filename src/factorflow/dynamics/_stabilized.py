@@ -23,7 +23,7 @@ class StabilizedState(eqx.Module):
     radius: Array  # estimate of the spectral radius
     n_stages: Array  # stages of the last step
     n_evaluations: Array  # evaluations of the vector field on the way to this state
-    age: Array  # steps since the radius was estimated
+    age: Array  # steps since the radius was estimated; 0 if it is of this very point
     patience: Array  # steps for which this estimate is kept
 
 
@@ -80,15 +80,16 @@ class AbstractStabilized(AbstractStepper):
 
     def step(self, field, t0, t1, y0, carried):
         h, slope = t1 - t0, carried.slope
+        due = carried.age >= carried.patience
         vector, radius, age, patience = self._estimate(
-            lambda y: field(t0, y)[0], y0, slope, carried
+            due, lambda y: field(t0, y)[0], y0, slope, carried
         )
         wanted = self.stages_for(self.safety * h * radius)
         refused = wanted > self.max_stages
         # A refused step is thrown away: make it cheap.
         stages = jnp.where(refused, self.least_stages, wanted)
         y1, error, slope1, beside = self.cross(field, t0, h, y0, slope, stages)
-        spent = carried.n_evaluations + stages + self.power_iterations * (age == 1)
+        spent = carried.n_evaluations + stages + self.power_iterations * due
         return Attempt(
             y=y1,
             error=jax.tree.map(lambda leaf: jnp.where(refused, jnp.inf, leaf), error),
@@ -101,16 +102,24 @@ class AbstractStabilized(AbstractStepper):
     def moved(self, field, t0, t1, y0, slope, carried):
         return eqx.tree_at(lambda s: (s.slope, s.age), carried, (slope, carried.patience))
 
-    def refused(self, carried):
-        # It may have been refused for a radius that has grown since.
-        return eqx.tree_at(lambda s: s.age, carried, carried.patience)
+    def refused(self, carried, tried):
+        # It may have been refused for a radius that has grown since it was estimated.
+        estimated = tried.age == 1
+        return StabilizedState(
+            slope=carried.slope,
+            vector=tried.vector,
+            radius=tried.radius,
+            n_stages=carried.n_stages,
+            n_evaluations=carried.n_evaluations,
+            age=jnp.where(estimated, 0, carried.patience),
+            patience=jnp.where(estimated, tried.patience, carried.patience),
+        )
 
-    def _estimate(self, field, y0, slope, state: StabilizedState):
-        """Eigenvector and spectral radius, new or kept, with the age and patience after the step.
+    def _estimate(self, due, field, y0, slope, state: StabilizedState):
+        """Eigenvector and spectral radius, new if due, with the age and patience after the step.
 
         A new one has the age 1.
         """
-        due = state.age >= state.patience
 
         def anew():
             known = norm(state.vector) > 0  # a start at rest named no direction

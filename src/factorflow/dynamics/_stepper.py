@@ -61,8 +61,11 @@ class AbstractStepper(eqx.Module):
         """What is carried, where the point was written anew or the field is another one."""
         return eqx.tree_at(lambda state: state.slope, carried, slope)
 
-    def refused(self, carried: Any) -> Any:
-        """What is carried to a shorter try of a step that was not kept."""
+    def refused(self, carried: Any, tried: Any) -> Any:
+        """What is carried to a shorter try of a step that was not kept.
+
+        ``carried`` came to that step, and ``tried`` is what it would have carried on.
+        """
         return carried
 
     def between(self, ends: Any, t0: Array, t1: Array, time: Array) -> Any:

@@ -1,7 +1,7 @@
 """Runs side by side: in threads, or in lockstep as one vectorized program."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from threading import Event, Lock
@@ -20,7 +20,7 @@ from factorflow._x64 import double_precision
 from factorflow.dynamics._abstract import AbstractDynamics
 from factorflow.dynamics._checks import checked_factors
 from factorflow.dynamics._engine import Engine
-from factorflow.dynamics._loop import Progress, run
+from factorflow.dynamics._loop import Progress, is_interrupt, run
 from factorflow.dynamics._recorder import Recorder
 from factorflow.dynamics._solve import make_engine, make_solution, run_one
 from factorflow.dynamics._stop import Stop
@@ -99,17 +99,24 @@ def one_by_one(
         tally.tell(which, {"n_running": 0})
         return solution
 
-    if threads and len(runs) > 1:
-        _compile(settings, *runs[0])
-    workers = usable_cores() if threads else 1
-    return _side_by_side(one, range(len(runs)), workers, Event())
+    halt, workers = Event(), usable_cores() if threads else 1
+    if min(workers, len(runs)) > 1:
+        _compile(settings, *runs[0], halt)
+    return _side_by_side(one, range(len(runs)), workers, halt)
 
 
-def _compile(settings: Settings, problem, init: AbstractInitializer, seed: int) -> None:
-    """Once for all threads, which would each do it for themselves."""
-    with double_precision(), one_blas_thread():
-        starts = checked_factors(init, settings.factorization, problem.shape, seed)
-        settings.engine(problem).compile(starts)
+def _compile(
+    settings: Settings, problem, init: AbstractInitializer, seed: int, halt: Event
+) -> None:
+    """Once for all threads, which would each do it for themselves; an interrupt sets ``halt``."""
+    try:
+        with double_precision(), one_blas_thread():
+            starts = checked_factors(init, settings.factorization, problem.shape, seed)
+            settings.engine(problem).compile(starts)
+    except (KeyboardInterrupt, jax.errors.JaxRuntimeError) as error:
+        if not is_interrupt(error):
+            raise
+        halt.set()
 
 
 def in_batches(
@@ -135,16 +142,25 @@ def in_batches(
 
 
 def _side_by_side(work: Callable, places: Sequence[int], workers: int, halt: Event) -> list:
-    """``work(place, halt)`` for each place; an interrupt lets each come to its end early."""
+    """``work(place, halt)`` for each place; an interrupt lets each come to its end early.
+
+    An error of one ends the others, and nobody waits for what has not begun.
+    """
     if workers == 1:
         return [work(place, halt) for place in places]
     with ThreadPoolExecutor(workers) as pool:
         waiting = [pool.submit(work, place, halt) for place in places]
         try:
-            return [each.result() for each in waiting]
+            ended = wait(waiting, return_when=FIRST_EXCEPTION).done
         except KeyboardInterrupt:
             halt.set()
-            return [each.result() for each in waiting]
+            ended = wait(waiting).done
+        for each in ended:
+            if error := each.exception():
+                halt.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise error
+        return [each.result() for each in waiting]
 
 
 def _in_lockstep(

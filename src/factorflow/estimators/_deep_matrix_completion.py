@@ -1,7 +1,6 @@
 """Matrix completion by gradient flow on a deep linear network, as a scikit-learn estimator."""
 
 import warnings
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -192,7 +191,7 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
             beside if self.biases == "rows+columns" else None,
         )
         self.solution_ = best.solution
-        self._recorded = replace(runs[0], table=None)
+        self._path = runs[0].path()
         self.validation_error_ = runs[0].validation_error
         self.n_gradients_ = n_gradients_of(runs)
         self.effective_rank_ = best.effective_rank
@@ -202,7 +201,7 @@ class DeepMatrixCompletion(AbstractMatrixCompletion):
     @property
     def path_(self) -> "xr.Dataset":
         check_is_fitted(self)
-        return self._recorded.path()
+        return self._path()
 
     def _settings(self, seed: int) -> Settings:
         return Settings(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,20 +92,33 @@ class Run:
     def interrupted(self) -> bool:
         return self.solution is not None and self.solution.status is Status.INTERRUPTED
 
-    def path(self) -> "xr.Dataset":
-        """What was recorded on the way, in the units of the values."""
-        if self.solution is None:
-            import xarray as xr
+    def path(self) -> "Callable[[], xr.Dataset]":
+        """What makes the dataset of all that was recorded, in the units of the values.
 
-            return xr.Dataset()
-        trajectory = self.solution.trajectory
+        It keeps the records alone, not the run.
+        """
+        if self.solution is None:
+            return _nothing_recorded
         powers = _POWERS | {"component_norms": _power_of_components(self.solution)}
-        scaled = {
-            name: trajectory[name].copy(data=trajectory[name].values * self.unit**power)
-            for name, power in powers.items()
-            if name in trajectory
-        }
-        return trajectory.drop_vars("gradient_norm", errors="ignore").assign(scaled)
+        return partial(_in_units, self.solution.record_trajectory, self.unit, powers)
+
+
+def _nothing_recorded() -> "xr.Dataset":
+    import xarray as xr
+
+    return xr.Dataset()
+
+
+def _in_units(
+    record: "Callable[[], xr.Dataset]", unit: float, powers: dict[str, float]
+) -> "xr.Dataset":
+    trajectory = record()
+    scaled = {
+        name: trajectory[name].copy(data=trajectory[name].values * unit**power)
+        for name, power in powers.items()
+        if name in trajectory
+    }
+    return trajectory.drop_vars("gradient_norm", errors="ignore").assign(scaled)
 
 
 def validated_runs(

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
@@ -333,7 +332,7 @@ class TensorCompletion(BaseEstimator):
             held_out if self.stop == "validation" else None,
         )
         self.solution_ = best.solution
-        self._recorded = replace(runs[0], table=None)
+        self._path = runs[0].path()
         self.validation_error_ = runs[0].validation_error
         self.n_gradients_ = n_gradients_of(runs)
         self.status_ = None if best.solution is None else best.solution.status
@@ -342,7 +341,7 @@ class TensorCompletion(BaseEstimator):
     @property
     def path_(self) -> "xr.Dataset":
         check_is_fitted(self)
-        return self._recorded.path()
+        return self._path()
 
     def _count_components(self, norms: tuple[np.ndarray, ...]) -> None:
         """The effective number of components, with a warning where it comes near a cap of ours."""

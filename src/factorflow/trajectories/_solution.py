@@ -50,7 +50,8 @@ class Solution:
     seed
         The seed of the start.
     seconds
-        Wall-clock time of the run, compilation included; in a batch, its share of the batch.
+        Wall-clock time of the run, compilation included; in a batch, its share of the batch. Of
+        runs in threads what was compiled for all of them is in none.
     held_out_error
         With early stopping, the root-mean-square error on the held-out entries at this point.
     monitors
