@@ -434,8 +434,8 @@ def _notes(rows: list[tuple]) -> tuple[str, ...]:
 _NOTES = (
     "100×100 of rank 5, full layers, the same Gaussian start of scale 1e-3 for everybody. A first "
     "call compiles: our flow runs to its end in it, our recipe takes 20 gradients and Diffrax one "
-    "step; where no seconds stand, nothing was left to compile, or but the record. A warm run comes "
-    "after it, PyTorch's with the better "
+    "step; where no seconds stand, nothing was left to compile, or only the record. A warm run "
+    "comes after it, PyTorch's with the better "
     "number of threads. Our flow runs before and after each of the others, and its seconds are the "
     "median; each of the others is run once. Nobody records anything on the way, but for the row "
     "that says so: singular values, loss and more at every fourth step. The recipe is RMSprop with "
