@@ -1,12 +1,8 @@
 """From a start near zero to a train error: our flow, the published recipe, other integrators."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -15,8 +11,9 @@ from matplotlib.figure import Figure
 
 import factorflow as ff
 from benchmarks._case import Bar, Case, Result, Table
-from benchmarks._clock import Child, Timing, in_child, spread
+from benchmarks._clock import Timing
 from benchmarks._peers import missing
+from benchmarks._whole_processes import COLD, KEPT, TORCH, seconds, table, whole_processes
 from factorflow.plots._style import COLORS, calm
 
 SIZE, RANK, SCALE = 100, 5, 1e-3
@@ -25,7 +22,7 @@ MAIN = (2000, 3)  # entries and depth of the aims
 OTHERS = [(2000, 2), (2000, 4), (5000, 2), (5000, 3), (5000, 4)]
 SEEDS = range(10)
 FEWEST = 5  # observations without which a row or column of a rank-5 matrix cannot be recovered
-FLOW, RECIPE, TORCH = "factorflow, flow", "factorflow, recipe", "PyTorch, recipe"
+FLOW, RECIPE = "factorflow, flow", "factorflow, recipe"
 RECORDED = "factorflow, flow, recorded"
 TSIT5, DOPRI8, KVAERNO5 = "Diffrax Tsit5", "Diffrax Dopri8", "Diffrax Kvaerno5"
 DOP853, LSODA = "SciPy DOP853", "SciPy LSODA"
@@ -228,52 +225,6 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-# Whole processes ---------------------------------------------------------------------------------
-
-
-@contextmanager
-def _saved(instance: Instance) -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "instance.npz")
-        np.savez(path, **instance.arrays)
-        yield path
-
-
-def _processes(instance: Instance, threads: int | None, rounds: int, tell) -> dict[str, list]:
-    """Seconds from the start to the end of interpreters of their own, in turns."""
-    found: dict[str, list[Child]] = {}
-    with _saved(instance) as path, tempfile.TemporaryDirectory() as cache:
-        kept = {**os.environ, "FACTORFLOW_CACHE": cache}
-        ours = ("benchmarks._processes", "flow", path, instance.seed)
-        in_child(*ours, environment=kept)
-        ways: dict[str, Callable[[], Child]] = {
-            f"{FLOW}, nothing compiled": partial(
-                in_child, *ours, environment={**os.environ, "FACTORFLOW_CACHE": "off"}
-            ),
-            f"{FLOW}, compiled before": partial(in_child, *ours, environment=kept),
-        }
-        for _ in range(2):
-            for name, way in ways.items():
-                found.setdefault(name, []).append(way())
-        if threads is not None:
-            whole = partial(in_child, "benchmarks._recipe_torch", "whole", path, threads)
-            for _ in range(rounds):
-                found.setdefault(TORCH, []).append(whole())
-                tell(f"whole process: {TORCH} {found[TORCH][-1].seconds:.1f} s")
-                for name, way in ways.items():
-                    found[name].append(way())
-    return found
-
-
-def _process_row(name: str, runs: list[Child]) -> tuple:
-    seconds = [run.seconds for run in runs]
-    answer = runs[0].answer
-    return (
-        name, answer["n_gradients"], float(np.median(seconds)), spread(seconds), len(runs),
-        answer["train_error"], float(np.median([run.peak_mb for run in runs])),
-    )  # fmt: skip
-
-
 # Ten seeds ---------------------------------------------------------------------------------------
 
 
@@ -361,7 +312,7 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
             rows.append(_row(instance, name, found, close_to, anew))
         if instance == main:
             ours, theirs = race[FLOW], race.get(TORCH)
-    processes = _processes(main, _threads(main), 3 if full else 1, tell)
+    processes = whole_processes(main.arrays, main.seed, _threads(main), 3 if full else 1, tell)
     references = {main.seed: reference}
     if full:
         references |= {seed: _tight(Instance(*MAIN, seed)) for seed in SEEDS[1:]}
@@ -370,18 +321,13 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
     return Result(
         tables=(
             Table("Warm runs to a mean squared train error of 1e-6.", _COLUMNS, rows),
-            Table(
-                "Whole processes, 2,000 entries, depth 3: start, imports, compilation, run.",
-                ("process", "gradients", "seconds", "spread (s)", "runs", "train error",
-                 "peak memory (MiB)"),
-                [_process_row(name, runs) for name, runs in processes.items()],
-            ),
+            table(processes, "2,000 entries, depth 3"),
             Table("Ten seeds, 2,000 entries, our flow.", _SEED_COLUMNS, [_seeds_row(seeds)]),
         ),
         bars=_bars(ours, theirs, processes),
         skipped=missing("torch") | _LEFT_OUT[full],
         notes=_notes(rows),
-    )  # fmt: skip
+    )
 
 
 def _threads(instance: Instance) -> int | None:
@@ -393,14 +339,11 @@ def _threads(instance: Instance) -> int | None:
 
 
 def _bars(ours: Measured, theirs: Measured | None, processes: dict[str, list]) -> tuple[Bar, ...]:
-    def seconds(name: str) -> float:
-        return float(np.median([run.seconds for run in processes[name]]))
-
     warm = whole = kept = error = None
     if theirs is not None:
         warm = theirs.timing.over(ours.timing)
-        whole = seconds(TORCH) / seconds(f"{FLOW}, nothing compiled")
-        kept = seconds(TORCH) / seconds(f"{FLOW}, compiled before")
+        whole = seconds(processes[TORCH]) / seconds(processes[COLD])
+        kept = seconds(processes[TORCH]) / seconds(processes[KEPT])
         error = ours.found["train_error"] / theirs.found["train_error"]
     what = "depth 3, 2,000 entries: times faster than the recipe in PyTorch"
     return (

@@ -72,13 +72,10 @@ def judgements(y0, y1, error, h, last_error):
     return sizes.judge(ORDER, h, y0, attempt, last_error), (keep, t1 - t0, 1 / inverse)
 
 
-@given(st.integers(0, 99), st.floats(-8, 3), st.floats(-6, 0), st.booleans())
-def test_a_step_is_judged_as_by_diffrax(seed, power, last, broken):
+@given(st.integers(0, 99), st.floats(-8, 3), st.floats(-6, 0))
+def test_a_step_is_judged_as_by_diffrax(seed, power, last):
     y0, error = vectors(seed, 1.0), vectors(seed + 1, 10.0**power)
-    y1 = y0 + error
-    if broken:
-        y1[0] = np.nan
-    (keep, following, last_error), theirs = judgements(y0, y1, error, 0.7, 10.0**last)
+    (keep, following, last_error), theirs = judgements(y0, y0 + error, error, 0.7, 10.0**last)
     # Theirs is never shorter after a step that was kept.
     ours = keep, max(following, 0.7 * keep), last_error
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
@@ -96,9 +93,10 @@ def test_a_step_without_error_is_no_end():
         length = following
 
 
-def test_an_error_that_is_no_number_shrinks_the_step():
-    y0 = jnp.ones(3)
-    attempt = Attempt(y0, y0 * jnp.nan, None, None, None, None)
+@pytest.mark.parametrize(("y", "error"), [(1.0, jnp.nan), (jnp.nan, 1e-6), (jnp.inf, jnp.inf)])
+def test_what_is_no_number_shrinks_the_step(y, error):
+    y0, first = jnp.ones(3), jnp.array([1.0, 0.0, 0.0])
+    attempt = Attempt(y0 * jnp.where(first, y, 1), first * error, None, None, None, None)
     one = jnp.ones(())
     keep, following, _ = StepSize(1e-3, 1e-3, root_mean_square).judge(3, one, y0, attempt, one)
     assert not keep

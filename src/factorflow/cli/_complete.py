@@ -212,6 +212,7 @@ def complete(
         options.check()
         check_fraction(test_fraction, hide)
         files.check(source)
+        import_later("scipy", "special")
         import_later("scipy", "stats")
         import_later("numpy", "f2py")
         read = read_input(

@@ -20,9 +20,9 @@ class _Later(ModuleType):
 def import_later(package: str, part: str) -> None:
     """Let ``import package.part`` cost nothing until the part is used.
 
-    scikit-learn imports ``scipy.stats`` with every estimator: three hundred modules, a fifth of
-    what ``factorflow complete`` imports, for functions that it does not call there. SciPy itself
-    takes everything of NumPy, ``numpy.f2py`` included.
+    scikit-learn imports ``scipy.stats`` and ``scipy.special`` with every estimator: hundreds of
+    modules, a fifth of what ``factorflow complete`` imports, for functions that it does not call
+    there. SciPy itself takes everything of NumPy, ``numpy.f2py`` included.
     """
     name = f"{package}.{part}"
     if name not in sys.modules:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from factorflow._compiled import compiled
+from factorflow._compiled import compiled, compiled_hastily
 from factorflow._placed import placed
 from factorflow.dynamics._abstract import AbstractDynamics, State
 from factorflow.dynamics._stop import Thresholds
@@ -169,13 +169,13 @@ def _snapshot(factorization, state) -> Snapshot:
     )
 
 
-_init = compiled(_init_one)
+_init = compiled_hastily(_init_one)
 _watch = compiled(_watch_one)
 _advance = compiled(_advance_one)
 _observe = compiled(_observe_one)
 
 
-@compiled
+@compiled_hastily
 def _init_batch(dynamics, thresholds, interpolates, loss, factors, loss_axis):
     def one(loss, factors):
         return _init_one(dynamics, thresholds, interpolates, loss, factors)

@@ -19,7 +19,7 @@ class StabilizedState(eqx.Module):
     """What such a method carries from step to step."""
 
     slope: Any  # F(t, y) at the start of the next step
-    vector: Any  # unit vector near the dominant eigenvector of the Jacobian
+    vector: Any  # near the dominant eigenvector of the Jacobian, of any length
     radius: Array  # estimate of the spectral radius
     n_stages: Array  # stages of the last step
     n_evaluations: Array  # evaluations of the vector field on the way to this state
@@ -72,7 +72,7 @@ class AbstractStabilized(AbstractStepper):
 
     def init(self, field, t0, t1, y0, slope) -> StabilizedState:
         vector, radius = _spectral_radius(
-            lambda y: field(t0, y)[0], y0, slope, unit(slope), self.first_power_iterations
+            lambda y: field(t0, y)[0], y0, slope, slope, self.first_power_iterations
         )
         spent = jnp.asarray(self.first_power_iterations)
         zero = jnp.zeros_like(spent)
@@ -122,15 +122,11 @@ class AbstractStabilized(AbstractStepper):
         """
 
         def anew():
-            known = norm(state.vector) > 0  # a start at rest named no direction
-            begin = jax.tree.map(lambda v, f: jnp.where(known, v, f), state.vector, unit(slope))
+            known = state.radius > 0  # a start at rest named no direction
+            begin = jax.lax.cond(known, lambda: state.vector, lambda: slope)
             return _spectral_radius(field, y0, slope, begin, self.power_iterations)
 
-        vector, radius = jax.lax.cond(
-            due,
-            anew,
-            lambda: (state.vector, state.radius),
-        )
+        vector, radius = jax.lax.cond(due, anew, lambda: (state.vector, state.radius))
         steady = jnp.abs(radius - state.radius) < _STEADY * radius  # zero names no direction yet
         longer = jnp.where(steady, jnp.minimum(2 * state.patience, self.patience), 1)
         age = jnp.where(due, 1, state.age + 1)
@@ -150,16 +146,19 @@ def unit(x):
 
 
 def _spectral_radius(field, y, slope, vector, iterations):
-    """Power iteration on the Jacobian of ``field`` at ``y``: unit vector and radius."""
-    dtype = jax.tree.leaves(y)[0].dtype
-    rounding = jnp.sqrt(jnp.finfo(dtype).eps)
+    """Power iteration on the Jacobian of ``field`` at ``y``: the last vector and its length.
+
+    It begins with a vector of any length.
+    """
+    rounding = jnp.sqrt(jnp.finfo(jax.tree.leaves(y)[0].dtype).eps)
     size = norm(y)
     nudge = rounding * jnp.where(size > 0, size, 1)
 
     def iterate(_, carry):
-        vector, _ = carry
-        moved = field(jax.tree.map(lambda a, v: a + nudge * v, y, vector))
+        vector, length = carry
+        by = nudge / jnp.where(length > 0, length, 1)
+        moved = field(jax.tree.map(lambda a, v: a + by * v, y, vector))
         image = jax.tree.map(lambda a, b: (a - b) / nudge, moved, slope)
-        return unit(image), norm(image)
+        return image, norm(image)
 
-    return jax.lax.fori_loop(0, iterations, iterate, (vector, jnp.zeros((), dtype)))
+    return jax.lax.fori_loop(0, iterations, iterate, (vector, norm(vector)))

@@ -149,12 +149,10 @@ class StepSize(eqx.Module):
         """Of a step of length ``h``, with the error of the last one that was kept, 1 for none."""
 
         def scaled(a, b, error):
-            error = jnp.where(jnp.isnan(error), jnp.inf, error)
-            b = jnp.where(jnp.isnan(b).any(), a, b)
             return error / (self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))
 
         error = self.size(jax.tree.map(scaled, y0, attempt.y, attempt.error))
-        error = jnp.maximum(error, _LEAST_ERROR)
+        error = jnp.where(jnp.isnan(error), jnp.inf, jnp.maximum(error, _LEAST_ERROR))
         keep = error < 1
         most = jnp.where(keep, _MOST_GROWTH, _SAFETY)
         factor = _SAFETY * (last_error**_PROPORTIONAL / error) ** (1 / order)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import scipy.linalg
 
 from factorflow._blas import one_blas_thread
 
@@ -33,6 +32,8 @@ def _unit_solver(gram: np.ndarray) -> Solver:
 
 
 def _solver(gram: np.ndarray) -> Solver:
+    import scipy.linalg  # a fifth of a second, which runs without such a system do not need
+
     largest = gram.diagonal().max()
     rounding = len(gram) * np.finfo(np.float64).eps
     try:
@@ -46,6 +47,8 @@ def _solver(gram: np.ndarray) -> Solver:
 
 
 def _pseudo_inverse(gram: np.ndarray, rounding: float) -> Solver:
+    import scipy.linalg
+
     eigenvalues, vectors = scipy.linalg.eigh(gram)
     kept = eigenvalues > rounding * max(eigenvalues[-1], 0.0)
     eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]

@@ -14,8 +14,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from scipy.linalg import cython_blas  # pyright: ignore[reportAttributeAccessIssue]
 
+from factorflow._blas import cython_blas
 from factorflow._host_call import API_VERSION, EXECUTE, METADATA_EXTENSION, OFFSETS
 
 _LEAST_ROWS = 32  # of a part
@@ -266,7 +266,7 @@ def _of_c(name: str) -> int:
     return found
 
 
-_DGEMM = _address(cython_blas.__pyx_capi__["dgemm"])
+_DGEMM = _address(cython_blas().__pyx_capi__["dgemm"])
 _MALLOC, _FREE, _YIELD = map(_of_c, ("malloc", "free", "sched_yield"))
 _KINDS = {"plain": "NN", "left": "TN", "right": "NT"}
 _engines = []  # their code must outlive every program that calls it
