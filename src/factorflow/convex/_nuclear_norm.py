@@ -17,7 +17,7 @@ from factorflow.convex._splitting import Iterate, Splitting
 from factorflow.convex._thin_svd import ThinSVD
 from factorflow.problems import AbstractOperator
 
-_SMALL = 200  # rows or columns up to which one thread of BLAS is the faster
+_SMALL = 500  # rows or columns up to which a second thread of BLAS gains a tenth at most
 _FIRST_CHECK = 10
 _CHECK_GROWTH = 1.1
 
