@@ -34,6 +34,7 @@ EVERY_STEP = EverySteps(1, 10_000)
 RUNS = {
     "flow": (GradientFlow(), EVERY_STEP),
     "flow, thinned": (GradientFlow(), EverySteps(1, 8)),
+    "flow, now and then": (GradientFlow(), EverySteps(50)),
     "flow, at times": (GradientFlow(), AtTimes.geometric(1.0, 1e5, 60)),
     "descent": (GradientDescent(1.0), EVERY_STEP),
 }
@@ -58,9 +59,12 @@ def stopped(name):
 def test_the_least_held_out_error_is_returned(name):
     solution, errors = stopped(name), stopped(name).trajectory["held_out_error"].values
     found = root_mean_square(solution.matrix, HELD_OUT)
-    if RUNS[name][1] == EVERY_STEP:
+    if isinstance(RUNS[name][1], EverySteps):  # that point is recorded, whatever the stride
         np.testing.assert_allclose(found, errors.min(), rtol=1e-9)
-    else:  # every step is judged, also those between the records
+        times = solution.trajectory.time.values
+        assert times[np.argmin(errors)] == solution.time
+        assert (np.diff(times) > 0).all()
+    else:  # every step is judged, also those between the times
         assert found <= errors.min() * (1 + 1e-3)
     assert errors[0] > found
     assert errors[-1] > 1.02 * found  # the run went on past it

@@ -156,13 +156,13 @@ def _as_numbers(cells):
 
 def _numbers(frame, labels) -> Any:
     """The frame as float64; refuses the first cell that is no finite number."""
-    plain = all(dtype.kind in "iuf" for dtype in frame.dtypes)
-    numbers = frame.astype("float64") if plain else frame.apply(_as_numbers)
+    texts = [name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf"]
+    # A table may have thousands of columns, of which most are numbers as they were read.
+    numbers = frame.assign(**{name: _as_numbers(frame[name]) for name in texts}).astype("float64")
     values = numbers.to_numpy()
-    only_missing = plain or np.isnan(values).sum() == frame.isna().to_numpy().sum()
-    if only_missing and not np.isinf(values).any():
-        return numbers
-    for j, name in enumerate(frame.columns):
+    doubtful = np.isinf(values).any(axis=0) | frame.columns.isin(texts)
+    for j in np.flatnonzero(doubtful):
+        name = frame.columns[j]
         cells = frame[name]
         wrong = np.isinf(values[:, j]) | (np.isnan(values[:, j]) & ~_is_missing(cells).to_numpy())
         if wrong.any():

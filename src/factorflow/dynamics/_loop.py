@@ -66,6 +66,8 @@ def run(
     if enough:
         state = _ended(state, Status.HELD_OUT)
     _record_the_rest(engine, state, recorder, progress)
+    if best is not None and best.state is not None:
+        recorder.insert(engine.observe(best.state))
     return state, watch
 
 

@@ -1,5 +1,6 @@
 """The records of a run, taken when they are due and bounded in number."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,13 @@ class Recorder:
             if not last and (int(record["step"].max()) - self._first) % self._stride:
                 return
         self.records.append(record)
+
+    def insert(self, record: dict[str, np.ndarray]) -> None:
+        """Keep a record of a step that was passed, where the schedule goes by steps."""
+        steps = [int(each["step"].max()) for each in self.records]
+        step = int(record["step"].max())
+        if step not in steps and not isinstance(self.schedule, AtTimes):
+            self.records.insert(bisect_left(steps, step), record)
 
     def next_due(self, step: int, time: float) -> tuple[int | None, float | None]:
         """The step or the time of the next record."""

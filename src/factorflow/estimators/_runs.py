@@ -22,7 +22,7 @@ from factorflow.estimators._table import Table
 from factorflow.factorizations import AbstractFactorization, HierarchicalTucker
 from factorflow.initializers import AbstractInitializer
 from factorflow.problems import Completion
-from factorflow.trajectories import EverySteps, Record, Solution, Status
+from factorflow.trajectories import Solution, Status
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -198,7 +198,6 @@ def run(
         init=settings.init,
         seed=settings.seed,
         stop=Stop(train_error=train_error, n_gradients=settings.max_gradients),
-        record=Record(schedule=EverySteps(stride=4 if early is None else 1)),
         early_stopping=early,
         progress=settings.progress,
     )

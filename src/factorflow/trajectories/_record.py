@@ -15,7 +15,10 @@ from factorflow.trajectories._trajectory import COORDINATES
 
 
 class AbstractSchedule(eqx.Module):
-    """When a run is observed; its start and its end always are."""
+    """When a run is observed.
+
+    Its start and its end always are; by steps, so is the point that early stopping keeps.
+    """
 
     at_most: eqx.AbstractVar[int]
 
