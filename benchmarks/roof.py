@@ -15,6 +15,7 @@ import factorflow as ff
 from benchmarks._case import Bar, Case, Result, Table
 from benchmarks._clock import Timing, interleaved, spread
 from factorflow._blas import one_blas_thread
+from factorflow._compiled import compiled
 from factorflow._cores import usable_cores
 from factorflow.plots._style import COLORS, calm
 from factorflow.problems._products import product, worth_blas
@@ -59,9 +60,9 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
             "each. The roof is the fastest of those products alone: in JAX call by call, in JAX "
             "in a compiled loop (of a batch: also in a thread for each core), in NumPy with the "
             "threads that its BLAS takes, in NumPy with one of them (of a batch: in a thread for "
-            "each core). The gradient is the loss's `value_and_gradient` within a compiled loop of "
-            "descent, updates included, and of a batch shared out to a thread for each core as "
-            "`solve_many` does.",
+            "each core). The gradient is the loss's `value_and_gradient` within a loop of descent "
+            "that is compiled as a run is, updates included, and of a batch shared out to a thread "
+            "for each core as `solve_many` does.",
             "Where a gradient of ours takes BLAS, its rows are shared out among XLA's threads, "
             "which can be faster than both, so that a gradient can come in above the roof. The "
             "same calls alone are “products, ours”: what their share lacks of 1 are the passes "
@@ -113,7 +114,7 @@ def _against_products(size: int, factors, gradient, runs: int) -> tuple:
     bare_call = jax.jit(products)
     bare_loop = jax.jit(_products_in_a_loop(products, calls))
     ours = _our_products(factors, runs)
-    descent = jax.jit(_descent(gradient, calls))
+    descent = compiled(_descent(gradient, calls))
 
     def again(one, factors):
         with jax.enable_x64(True):
@@ -140,7 +141,7 @@ def _against_products(size: int, factors, gradient, runs: int) -> tuple:
             "gradient": lambda: side_by_side(lambda part: once(descent, part, rate), placed_parts),
         }
         if ours is not None:
-            our_loop = jax.jit(_products_in_a_loop(ours, calls))
+            our_loop = compiled(_products_in_a_loop(ours, calls))
             contestants["ours"] = lambda: side_by_side(
                 lambda part: once(our_loop, part), placed_parts
             )
