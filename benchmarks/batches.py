@@ -15,11 +15,11 @@ from factorflow.plots._style import COLORS, calm
 
 TASKS = {4: (2, 12), 20: (2, 200), 100: (5, 2000)}  # size: rank, entries
 COUNTS = {
-    False: {4: (1, 64), 20: (1, 64), 100: (1, 8)},
+    False: {4: (1, 64), 20: (1, 64), 100: (1, 4)},
     True: {size: (1, 4, 16, 64, 256, 1024) for size in TASKS},
 }
 IN_A_LOOP = {4: 16, 20: 16, 100: 4}  # at most so many single runs are timed; their rate stays
-WAYS = {False: ((20, 32),), True: ((20, 64), (40, 64), (60, 32), (100, 32))}
+WAYS = {False: ((20, 16),), True: ((20, 64), (40, 64), (60, 32), (100, 32))}
 TRAIN_ERROR, SCALE, DEPTH = 1e-6, 1e-3, 3
 LONG = 60.0  # seconds of a first call that is not repeated
 # Of the recipe that are timed: at least, at most, and the seconds that they may take.

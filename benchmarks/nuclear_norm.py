@@ -56,7 +56,6 @@ QUICK = (
     Task("completion", 50, 3, 1000),
     Task("completion", 100, 5, 2000),
     Task("sensing", 20, 2, 250),
-    Task("sensing", 50, 2, 1200),
 )
 FULL = (
     *QUICK[:3],
@@ -67,7 +66,7 @@ FULL = (
     Task("completion", 1000, 10, 100_000),
     QUICK[3],
     Task("sensing", 30, 2, 500),
-    QUICK[4],
+    Task("sensing", 50, 2, 1200),
 )
 
 
