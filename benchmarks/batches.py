@@ -253,7 +253,7 @@ def figure(result: Result) -> Figure:
     ax.set_xticks(ticks, list(map(str, ticks)))
     ax.set_xlabel("runs")
     ax.set_ylabel("runs per second")
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

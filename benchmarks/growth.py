@@ -69,11 +69,10 @@ FAR = 0.35  # of an exponent from the expected ones
 def run(full: bool, tell: Callable[[str], None]) -> Result:
     idle = {route: _measured(_idle(route)).peak_mb for route in IDLE}
     tables, fits, points = [], [], {}
-    chosen = {name: axis.full if full else axis.quick for name, axis in AXES.items()}
-    for name, values in chosen.items():
+    for name, axis in AXES.items():
+        values = axis.full if full else axis.quick
         if not values:
             continue
-        axis = AXES[name]
         rows = [_row(name, value, axis.rest, idle[axis.rest["route"]]) for value in values]
         tell(f"{name}: " + ", ".join(f"{value} {1e3 * row[1]:.3g} ms" for value, row in
                                       zip(values, rows, strict=True)))  # fmt: skip
@@ -84,6 +83,7 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
     return Result(
         tables=(_fitted(fits), *tables, *([_largest(tell)] if full else [])),
         data={"points": points},
+        skipped={name: "quick size: see the full size" for name in AXES.keys() - points.keys()},
         notes=(
             "Each row is a process of its own that makes the problem, compiles the gradient and "
             f"takes the median of {REPEATS} of them; peak memory is the whole process's, and "

@@ -364,7 +364,7 @@ _NO_KVAERNO5 = (
 _LEFT_OUT = {
     False: {
         KVAERNO5: _NO_KVAERNO5,
-        f"{RECIPE}, {DOPRI8} and {DOP853}": "quick size: see the full size",
+        f"{RECIPE}, {DOPRI8}, {DOP853}, and more settings": "quick size: see the full size",
     },
     True: {KVAERNO5: _NO_KVAERNO5},
 }

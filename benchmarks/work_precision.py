@@ -106,7 +106,7 @@ def _stabilized_runs(task: Task) -> Iterator[tuple[str, float, Callable]]:
             yield name, rtol, partial(_by_ours, task, solver, rtol)
 
 
-def _runs(task: Task, full: bool) -> Iterator[tuple[str, float, Callable]]:
+def _runs(full: bool, task: Task) -> Iterator[tuple[str, float, Callable]]:
     """Solvers that need no matrix of the size of the state squared."""
     yield from _stabilized_runs(task)
     for name, solver in EXPLICIT[full].items():
@@ -118,7 +118,7 @@ def _runs(task: Task, full: bool) -> Iterator[tuple[str, float, Callable]]:
             yield name, rtol, partial(by_scipy, task, method, rtol, alone=alone)
 
 
-def _small_runs(task: Task, _: bool) -> Iterator[tuple[str, float, Callable]]:
+def _small_runs(task: Task) -> Iterator[tuple[str, float, Callable]]:
     """Those that do, and ours beside them."""
     yield from _stabilized_runs(task)
     for rtol in (1e-1, 1e-2, 1e-3, 1e-4):
@@ -204,11 +204,14 @@ def _margin(points: list[Point], precision: float) -> float | None:
 
 def run(full: bool, tell: Callable[[str], None]) -> Result:
     levels, drawn, margins = [], [], {precision: [] for precision in PRECISIONS}
-    for setting, runs in ((SETTINGS[full], _runs), *([(SMALL, _small_runs)] if full else [])):
+    settings: dict[tuple[int, int, int], Callable] = {SETTINGS[full]: partial(_runs, full)}
+    if full:
+        settings[SMALL] = _small_runs
+    for setting, runs in settings.items():
         where = f"{setting[0]}×{setting[0]}"
         for scale in SCALES:
             task, wanted = _task(setting, scale)
-            points = _points(runs(task, full), wanted, tell, where)
+            points = _points(runs(task), wanted, tell, where)
             levels += _level_rows(where, scale, points)
             arrived = [point for point in points if np.isfinite(point.error)]
             drawn += [[where, scale, *vars(point).values()] for point in arrived]

@@ -19,7 +19,7 @@ class EarlyStopping(eqx.Module):
 
     Rank grows with time, so one run is a whole path of regularization and its best point is a
     choice of rank. Every step of the run is judged; the run ends once its time is ``patience``
-    times that of the best point.
+    times that of the best point. A record by steps has that point, whatever its stride.
 
     Parameters
     ----------

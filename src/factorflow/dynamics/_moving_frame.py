@@ -20,8 +20,9 @@ from factorflow.dynamics._generator import (
 )
 from factorflow.dynamics._plateau import Growth, Plateau
 from factorflow.dynamics._rkc import RKC
-from factorflow.dynamics._stabilized import StabilizedState, unit
+from factorflow.dynamics._stabilized import StabilizedState
 from factorflow.dynamics._stepper import AbstractStepper, Field, StepSize, as_stepper
+from factorflow.dynamics._tree import unit
 from factorflow.factorizations import DeepLinear, graded_svd
 from factorflow.trajectories import Status
 

@@ -139,12 +139,6 @@ def nothing_beside(field: Field, t0: Array, y0: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), beside)
 
 
-def unit(x):
-    """The same direction, of length 1; zero stays zero."""
-    size = norm(x)
-    return jax.tree.map(lambda leaf: leaf / jnp.where(size > 0, size, 1), x)
-
-
 def _spectral_radius(field, y, slope, vector, iterations):
     """Power iteration on the Jacobian of ``field`` at ``y``: the last vector and its length.
 
