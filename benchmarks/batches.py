@@ -19,7 +19,7 @@ COUNTS = {
     True: {size: (1, 4, 16, 64, 256, 1024) for size in TASKS},
 }
 IN_A_LOOP = {4: 16, 20: 16, 100: 4}  # at most so many single runs are timed; their rate stays
-WAYS = {False: ((20, 16),), True: ((20, 64), (40, 64), (60, 32), (100, 32))}
+WAYS = {False: ((20, 16),), True: ((20, 64), (40, 64), (60, 32), (80, 32), (100, 32))}
 TRAIN_ERROR, SCALE, DEPTH = 1e-6, 1e-3, 3
 LONG = 60.0  # seconds of a first call that is not repeated
 # Of the recipe that are timed: at least, at most, and the seconds that they may take.
@@ -100,7 +100,8 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
         ),
         skipped=skipped,
         notes=(
-            "Small matrices go in lockstep, as one vectorized program for each core, larger ones "
+            "Small matrices go in lockstep, as one vectorized program of as many runs as stay in "
+            "the cache of a core, larger ones "
             'side by side in threads; `how="auto"` chooses by the size of one gradient. In '
             "lockstep all wait for the slowest run, so that runs of very different length "
             'are better off with `how="threads"`.',

@@ -26,6 +26,7 @@ from factorflow import (
     solve,
     solve_many,
 )
+from factorflow._cores import usable_cores
 
 NETWORK = DeepLinear(3)
 FLOW, DESCENT = GradientFlow(), GradientDescent(0.25)
@@ -283,11 +284,25 @@ def test_each_run_is_told_as_it_ends(how):
         assert all(n_told >= 3 - n_running for n_running, n_told in told_at_end)
 
 
-def test_the_numbers_of_runs_go_through_all_batches():
-    told = {}
-    runs = {"seeds": range(40), "how": "batch", "record": RECORD, "stop": UNTIL}
-    solutions = solve_many(PROBLEM, NETWORK, FLOW, init=START, finished=told.__setitem__, **runs)
+@pytest.mark.parametrize("many", [False, True], ids=["a batch a core", "more batches than cores"])
+def test_the_numbers_of_runs_go_through_all_batches(many, monkeypatch):
+    if many:
+        monkeypatch.setattr("factorflow.dynamics._together._BATCH_BYTES", 0)
+    told, running = {}, []
+    solutions = solve_many(
+        PROBLEM, NETWORK, FLOW, init=START, seeds=range(70), how="batch", record=RECORD,
+        stop=UNTIL, finished=told.__setitem__,
+        progress=lambda outline: running.append(outline["n_running"]),
+    )  # fmt: skip
+    assert sorted(told) == list(range(70))
     assert all(told[k] is solution for k, solution in enumerate(solutions))
+    assert [solution.seed for solution in solutions] == list(range(70))
+    n_batches = 4 if many else min(usable_cores(), 4)
+    assert len({solution.seconds for solution in solutions}) == n_batches
+    assert max(running) <= 70
+    assert solutions[69].train_error == pytest.approx(
+        alone((PROBLEM, START, 69)).train_error, rel=1e-9
+    )
 
 
 @hows

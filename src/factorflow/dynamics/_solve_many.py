@@ -23,8 +23,8 @@ How = Literal["auto", "batch", "threads", "loop"]
 
 # Above this many multiplications a gradient is work enough for a core by itself, and runs that
 # wait for the slowest of a batch cost more than a batch saves: on two cores at depth 3 a batch
-# wins at 40x40, is about even at 60x60 and loses at 100x100 (benchmarks/batches.py).
-_BATCH_BELOW = 200_000
+# wins at 60x60, is about even at 80x80 and loses at 100x100 (benchmarks/batches.py).
+_BATCH_BELOW = 700_000
 
 
 def solve_many(

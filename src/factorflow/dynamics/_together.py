@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import ceil, prod
 from threading import Event, Lock
 from time import perf_counter
 from typing import Any
@@ -32,6 +33,9 @@ Run = tuple[Any, AbstractInitializer, int]  # problem, initializer, seed
 Finished = Callable[[int, Solution], None]
 
 _SMALLEST_BATCH = 16  # runs
+# Of the factors of all runs of a larger batch: what a step reads and writes is ten times as much,
+# and should stay in the cache of a core.
+_BATCH_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,8 @@ def in_batches(
     progress: Progress | None,
     finished: Finished | None = None,
 ) -> list[Solution]:
-    """A batch for each core: shorter waits for the slowest run, and no core idle."""
-    n_batches = max(1, min(usable_cores(), len(runs) // _SMALLEST_BATCH))
+    """Batches of one size, of which every core takes one at a time."""
+    n_batches = _number_of_batches(runs, settings)
     bounds = np.linspace(0, len(runs), n_batches + 1).astype(int)
     parts = [runs[a:b] for a, b in pairwise(bounds)]
     tally = _Tally(list(map(len, parts)), progress, finished)
@@ -137,8 +141,17 @@ def in_batches(
         tally.end(int(bounds[which]), solutions)
         return solutions
 
-    batches = _side_by_side(one, range(n_batches), n_batches, Event())
+    workers = min(usable_cores(), n_batches)
+    batches = _side_by_side(one, range(n_batches), workers, Event())
     return [solution for solutions in batches for solution in solutions]
+
+
+def _number_of_batches(runs: list[Run], settings: Settings) -> int:
+    """No core idle, short waits for the slowest run of a batch, and batches that fit in a cache."""
+    layers = settings.factorization.layer_shapes(runs[0][0].shape)
+    largest = max(_SMALLEST_BATCH, _BATCH_BYTES // (8 * sum(map(prod, layers))))
+    rounds = ceil(len(runs) / (largest * usable_cores()))
+    return max(1, min(rounds * usable_cores(), len(runs) // _SMALLEST_BATCH))
 
 
 def _side_by_side(work: Callable, places: Sequence[int], workers: int, halt: Event) -> list:
