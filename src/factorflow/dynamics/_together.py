@@ -129,7 +129,7 @@ def in_batches(
     progress: Progress | None,
     finished: Finished | None = None,
 ) -> list[Solution]:
-    """Batches of one size, of which every core takes one at a time."""
+    """Batches of about one size, of which every core takes one at a time."""
     n_batches = _number_of_batches(runs, settings)
     bounds = np.linspace(0, len(runs), n_batches + 1).astype(int)
     parts = [runs[a:b] for a, b in pairwise(bounds)]
