@@ -59,7 +59,7 @@ def solve_many(
         Bounds to check in every run, as in :func:`solve`; all runs share them. One warning for
         each that is violated in any run.
     how
-        ``"batch"`` advances all runs in lockstep in one vectorized program, which is fastest for
+        ``"batch"`` advances many runs in lockstep in one vectorized program, which is fastest for
         small matrices; ``"threads"`` runs them side by side on all cores; ``"loop"`` one after
         another. ``"auto"`` chooses by the size of one gradient.
     progress
