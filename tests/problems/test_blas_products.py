@@ -70,7 +70,7 @@ def test_products_are_of_a_run_alone_or_in_company():
         product("crowd")
 
 
-TARGETS = {kind: f"test product, {kind}" for kind in ("plain", "left", "right")}
+TARGETS = {kind: f"test product, {kind}" for kind in ("plain", "back", "slope")}
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +80,47 @@ def shared():
         jax.ffi.register_ffi_target(TARGETS[kind], jax.ffi.pycapsule(handler), platform="cpu")
 
 
+def called(kind, shapes, *arrays):
+    with jax.enable_x64(True):
+        outputs = [jax.ShapeDtypeStruct(shape, jnp.float64) for shape in shapes]
+        return jax.ffi.ffi_call(TARGETS[kind], outputs)(*arrays)
+
+
 SIZES = st.integers(1, 90) | st.sampled_from([160, 161, 223])
 
 
 @settings(max_examples=20)
-@given(SIZES, SIZES, SIZES, st.sampled_from(["plain", "left", "right"]), st.integers(0, 9))
-def test_products_shared_out_are_those_of_numpy(shared, m, k, n, kind, seed):
+@given(SIZES, SIZES, SIZES, st.integers(0, 9))
+def test_products_shared_out_are_those_of_numpy(shared, m, k, n, seed):
     rng = np.random.default_rng(seed)
-    a, b = rng.standard_normal((3, m, k)), rng.standard_normal((3, k, n))
-    expected = a @ b
-    given_a = a.transpose(0, 2, 1).copy() if kind == "left" else a
-    given_b = b.transpose(0, 2, 1).copy() if kind == "right" else b
-    with jax.enable_x64(True):
-        output = jax.ShapeDtypeStruct((3, m, n), jnp.float64)
-        found = jax.ffi.ffi_call(TARGETS[kind], output)(given_a, given_b)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * k)
+    a, b, slope = (rng.standard_normal((3, *shape)) for shape in ((m, k), (k, n), (m, n)))
+    (product,) = called("plain", [slope.shape], a, b)
+    np.testing.assert_allclose(product, a @ b, rtol=0, atol=1e-13 * k)
+    by_a, by_b = called("back", [a.shape, b.shape], a, b, slope)
+    np.testing.assert_allclose(by_a, slope @ b.transpose(0, 2, 1), rtol=0, atol=1e-13 * n)
+    np.testing.assert_allclose(by_b, a.transpose(0, 2, 1) @ slope, rtol=0, atol=1e-13 * m)
+
+
+BATCHES = [((), ()), ((3,), (3,)), ((3,), (1,)), ((1,), (3,)), ((2, 3), (2, 1)), ((2, 3), (1, 3))]
+
+
+@settings(max_examples=30)
+@given(SIZES, SIZES, SIZES, st.sampled_from(BATCHES), st.integers(0, 9))
+def test_slopes_shared_out_are_those_of_numpy(shared, m, k, n, batches, seed):
+    """Also where a batch shares its values, or each of them is for a part of the batch."""
+    rng = np.random.default_rng(seed)
+    of_factors, of_values = batches
+    a, b = (rng.standard_normal((*of_factors, *shape)) for shape in ((m, k), (k, n)))
+    values = rng.standard_normal((*of_values, m, n))
+    observed = rng.choice([0.0, 1.0, 2.0], (*of_values, m, n))
+    count = rng.integers(1, 9, of_values).astype(float)
+    residual = observed * (a @ b - values)
+    slope, squares = called(
+        "slope", [residual.shape, residual.shape[:-1]], a, b, values, observed, count
+    )
+    expected = observed * residual / count[..., None, None]
+    np.testing.assert_allclose(slope, expected, rtol=0, atol=1e-12 * k)
+    np.testing.assert_allclose(squares, np.sum(residual**2, axis=-1), rtol=1e-12 * k)
 
 
 def test_threads_that_multiply_at_once_do_not_mix_their_products(shared):

@@ -62,18 +62,15 @@ class DeepLinear(AbstractMatrixFactorization):
         return min(*shape, *self._hidden(shape))
 
     def matrix(self, factors: Sequence[jax.Array]) -> jax.Array:
-        return self.matrix_by(matmul, factors)
+        return factors[0] if len(factors) == 1 else matmul(*self.halves(factors))
 
-    def matrix_by(self, product: Product, factors: Sequence[jax.Array]) -> jax.Array:
-        """The end-to-end matrix, ``(m, n)``, by this product of two matrices."""
-        if len(factors) == 1:
-            return factors[0]
-        left, right = self.halves(factors, product)
-        return product(left, right)
+    def halves(self, factors: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return self.halves_by(matmul, factors)
 
-    def halves(
-        self, factors: Sequence[jax.Array], product: Product = matmul
+    def halves_by(
+        self, product: Product, factors: Sequence[jax.Array]
     ) -> tuple[jax.Array, jax.Array]:
+        """The two halves, by this product of two matrices."""
         if len(factors) == 1:
             raise InputError("A network of depth 1 has no halves; take its matrix instead.")
         cut = 1 + int(np.argmin([factor.shape[0] for factor in factors[:-1]]))

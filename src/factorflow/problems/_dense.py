@@ -1,6 +1,5 @@
 """The loss that forms the whole matrix or tensor."""
 
-from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -12,7 +11,7 @@ from factorflow._placed import placed
 from factorflow._x64 import double_precision
 from factorflow.problems._blas_gradient import value_and_gradient as by_blas
 from factorflow.problems._loss import AbstractLoss, Factors
-from factorflow.problems._products import Product, worth_blas
+from factorflow.problems._products import worth_blas
 
 
 class DenseLoss(AbstractLoss):
@@ -55,15 +54,16 @@ class DenseLoss(AbstractLoss):
         with double_precision():
             return self.value(factors)
 
-    def value(self, factors: Factors, product: Product | None = None) -> jax.Array:
-        """The loss, in double precision already; matrices multiplied as is said."""
-        residual = self.observed * (whole(self, factors, product) - self.values)
+    def value(self, factors: Factors) -> jax.Array:
+        """The loss, in double precision already."""
+        residual = self.observed * (whole(self, factors) - self.values)
         return 0.5 * jnp.sum(residual**2) / self.count
 
     def value_and_gradient(self, factors: Factors) -> tuple[jax.Array, Factors]:
         company = "in company" if self.in_company else "alone"
         if not worth_blas(self.factorization, factors, company):
             return super().value_and_gradient(factors)
+        _check_shape(self, (factors[-1].shape[0], factors[0].shape[1]))
         with double_precision():
             return by_blas(company, self, tuple(factors))
 
@@ -85,14 +85,16 @@ def checked_grids(values: Any, observed: Any, count: Any) -> tuple[jax.Array, ja
         return values, observed, placed(count, jnp.float64)
 
 
-def whole(loss: Any, factors: Factors, product: Product | None = None) -> jax.Array:
+def whole(loss: Any, factors: Factors) -> jax.Array:
     """What the factors stand for, of the shape of the values of the loss."""
-    factorization = loss.factorization
-    made = factorization.tensor if product is None else partial(factorization.matrix_by, product)
-    tensor = made(factors)
-    if tensor.shape != loss.values.shape:
+    tensor = loss.factorization.tensor(factors)
+    _check_shape(loss, tensor.shape)
+    return tensor
+
+
+def _check_shape(loss: Any, shape: tuple[int, ...]) -> None:
+    if shape != loss.values.shape:
         raise InputError(
-            f"The factors make an unknown of shape {tensor.shape}, "
+            f"The factors make an unknown of shape {shape}, "
             f"the problem is of shape {loss.values.shape}."
         )
-    return tensor

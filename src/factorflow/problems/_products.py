@@ -17,6 +17,7 @@ from factorflow._cores import usable_cores
 from factorflow._errors import InputError
 
 Product = Callable[[jax.Array, jax.Array], jax.Array]
+SquaredError = Callable[[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
 # Least side of a matrix. Alone a run must last long enough to make up for loading the handlers.
 _SMALLEST = {"alone": 64, "in company": 32}
@@ -28,7 +29,7 @@ def worth_blas(factorization, factors: Sequence[jax.Array], company: str) -> boo
 
     ``company`` says whether the run is ``"alone"`` or ``"in company"`` of others in threads.
     """
-    if not hasattr(factorization, "matrix_by") or len(factors) < 2 or os.name != "posix":
+    if not hasattr(factorization, "halves_by") or len(factors) < 2 or os.name != "posix":
         return False
     if jax.default_backend() != "cpu" or any(factor.dtype != jnp.float64 for factor in factors):
         return False
@@ -42,30 +43,69 @@ def product(company: str) -> Product:
 
     Alone it is shared out among XLA's threads; in company every thread has its own.
     """
-    if company not in _SMALLEST:
-        raise InputError(f"company must be one of {', '.join(_SMALLEST)}; got {company!r}.")
-    call = functools.partial(_call, company)
+    call = functools.partial(_call, _checked(company))
 
     @jax.custom_vjp
     def multiply(a: jax.Array, b: jax.Array) -> jax.Array:
-        return call("plain", a, b, (a.shape[0], b.shape[1]))
+        return call("plain", (a, b), (a.shape[0], b.shape[1]))
 
     def forward(a, b):
         return multiply(a, b), (a, b)
 
     def backward(kept, slope):
-        a, b = kept
-        return call("right", slope, b, a.shape), call("left", a, slope, b.shape)
+        return _back(call, *kept, slope)
 
     multiply.defvjp(forward, backward)
     return multiply
 
 
-def _call(company: str, kind: str, a, b, shape):
+@functools.cache
+def squared_error(company: str) -> SquaredError:
+    """Half the mean of squares of ``observed * (a @ b - values)``, over ``count``.
+
+    Its slope by the product is made row by row while the product is in the cache. It has
+    derivatives by ``a`` and ``b``, of first order alone.
+    """
+    call = functools.partial(_call, _checked(company))
+
+    def with_slope(a, b, values, observed, count):
+        shape = (a.shape[0], b.shape[1])
+        slope, squares = call("slope", (a, b, values, observed, count), shape, shape[:1])
+        return 0.5 * jnp.sum(squares) / count, slope
+
+    @jax.custom_vjp
+    def error(a, b, values, observed, count):
+        return with_slope(a, b, values, observed, count)[0]
+
+    def forward(a, b, values, observed, count):
+        value, slope = with_slope(a, b, values, observed, count)
+        return value, (a, b, slope)
+
+    def backward(kept, by):
+        a, b, slope = kept
+        return *_back(call, a, b, by * slope), None, None, None
+
+    error.defvjp(forward, backward)
+    return error
+
+
+def _back(call, a, b, slope):
+    """The slopes by ``a`` and ``b`` of what has this slope by their product."""
+    return call("back", (a, b, slope), a.shape, b.shape)
+
+
+def _call(company: str, kind: str, arrays, *shapes):
     with _loading:  # threads may trace their first loss at once
         _load(company)
-    output = jax.ShapeDtypeStruct(shape, jnp.float64)
-    return jax.ffi.ffi_call(_target(company, kind), output, vmap_method="broadcast_all")(a, b)
+    outputs = [jax.ShapeDtypeStruct(shape, jnp.float64) for shape in shapes]
+    wanted = outputs if len(outputs) > 1 else outputs[0]
+    return jax.ffi.ffi_call(_target(company, kind), wanted, vmap_method="expand_dims")(*arrays)
+
+
+def _checked(company: str) -> str:
+    if company not in _SMALLEST:
+        raise InputError(f"company must be one of {', '.join(_SMALLEST)}; got {company!r}.")
+    return company
 
 
 def _target(company: str, kind: str) -> str:
