@@ -1,10 +1,11 @@
 """Row and column effects: what a table says before any low-rank structure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from factorflow.problems import Completion
 
@@ -15,6 +16,7 @@ Damping = tuple[float, float]
 DAMPING_GRID = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 _NO_EFFECTS = (np.inf, np.inf)
+_TINY = np.finfo(float).tiny
 _SWEEPS = 15
 _SWEEPS_TO_COMPARE = 5  # enough to tell one damping from another
 
@@ -46,9 +48,7 @@ class Effects:
         return Effects(self.mean, rows, self.columns, self.damping)
 
 
-def fit_effects(
-    problem: Completion, biases: Biases, damping: Damping = (0.0, 0.0), n_sweeps: int = _SWEEPS
-) -> Effects:
+def fit_effects(problem: Completion, biases: Biases, damping: Damping = (0.0, 0.0)) -> Effects:
     """Fit effects by alternating damped means.
 
     With ``mean`` that of the observed values and sums over the observed cells of each row or
@@ -60,26 +60,49 @@ def fit_effects(
     go towards the least squared error plus ``damping`` times the squared effects. A row or column
     without observations has effect 0. ``biases="global"`` is the mean alone, ``"none"`` is zero.
     """
-    m, n = problem.shape
-    rows, columns = np.zeros(m), np.zeros(n)
     mean = 0.0 if biases == "none" else float(problem.values.mean())
     if biases != "rows+columns":
-        return Effects(mean, rows, columns, _NO_EFFECTS)
-    centred = problem.values - mean
-    for _ in range(n_sweeps):
-        columns = damped_means(problem.columns, centred - rows[problem.rows], n, damping[1])
-        rows = damped_means(problem.rows, centred - columns[problem.columns], m, damping[0])
-    return Effects(mean, rows, columns, damping)
+        return Effects(mean, *map(np.zeros, problem.shape), _NO_EFFECTS)
+    rows, columns = _Sums(problem, mean).alternate(damping[0], damping[1:], _SWEEPS)
+    return Effects(mean, rows[:, 0], columns[:, 0], damping)
 
 
 def tune_damping(train: Completion, held_out: Completion) -> Damping:
     """The damping of the grid with the least squared error on held-out entries."""
+    mean = float(train.values.mean())
+    sums, errors = _Sums(train, mean), {}
+    for of_rows in DAMPING_GRID:
+        rows, columns = sums.alternate(of_rows, DAMPING_GRID, _SWEEPS_TO_COMPARE)
+        for k, of_columns in enumerate(DAMPING_GRID):
+            damping = (of_rows, of_columns)
+            effects = Effects(mean, rows[:, k], columns[:, k], damping)
+            predicted = effects.at(held_out.rows, held_out.columns)
+            errors[damping] = rmse(predicted, held_out.values)
+    return min(errors, key=errors.__getitem__)
 
-    def error(damping: Damping) -> float:
-        effects = fit_effects(train, "rows+columns", damping, _SWEEPS_TO_COMPARE)
-        return rmse(effects.at(held_out.rows, held_out.columns), held_out.values)
 
-    return min(product(DAMPING_GRID, DAMPING_GRID), key=error)
+class _Sums:
+    """What the sweeps need of the observed values."""
+
+    def __init__(self, problem: Completion, mean: float):
+        where = (problem.rows, problem.columns)
+        centred = csr_array((problem.values - mean, where), shape=problem.shape)
+        self.pattern = csr_array((np.ones(problem.n_observed), where), shape=problem.shape)
+        self.of_rows, self.of_columns = (centred.sum(axis=k)[:, None] for k in (1, 0))
+        self.row_counts, self.column_counts = (self.pattern.sum(axis=k)[:, None] for k in (1, 0))
+
+    def alternate(
+        self, row_damping: float, column_dampings: Sequence[float], n_sweeps: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Effects ``(m, k)`` of rows and ``(n, k)`` of columns, for `k` dampings of the columns."""
+        row_weights = np.maximum(self.row_counts + row_damping, _TINY)
+        column_weights = np.maximum(self.column_counts + np.array(column_dampings), _TINY)
+        rows = np.zeros((len(self.of_rows), len(column_dampings)))
+        columns = np.zeros((len(self.of_columns), len(column_dampings)))
+        for _ in range(n_sweeps):
+            columns = (self.of_columns - self.pattern.T @ rows) / column_weights
+            rows = (self.of_rows - self.pattern @ columns) / row_weights
+        return rows, columns
 
 
 def rmse(predicted: np.ndarray, values: np.ndarray) -> float:
@@ -91,4 +114,4 @@ def damped_means(groups: np.ndarray, values: np.ndarray, size: int, damping: flo
     """Sums of the values of each group over their number plus the damping."""
     counts = np.bincount(groups, minlength=size)
     sums = np.bincount(groups, values, minlength=size)
-    return sums / np.maximum(counts + damping, np.finfo(float).tiny)
+    return sums / np.maximum(counts + damping, _TINY)
