@@ -281,7 +281,7 @@ def compiled(n_threads: int) -> dict[str, Any]:
         _handler(module, kind, n_threads, parts)
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(opt=1)
+    machine = llvm.Target.from_default_triple().create_target_machine(opt=0)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(str(module)), machine)
     engine.finalize_object()
     _engines.append(engine)

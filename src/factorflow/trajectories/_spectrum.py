@@ -1,11 +1,13 @@
 """Numbers of a spectrum."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from factorflow._placed import placed
 from factorflow._x64 import double_precision
 
 
@@ -16,16 +18,14 @@ def schatten_norm_of(singular_values: Array, p: float) -> Array:
     return top * jnp.sum((singular_values / top) ** p) ** (1 / p)
 
 
-def effective_rank_of(singular_values: ArrayLike) -> Array:
+def effective_rank_of(singular_values: ArrayLike) -> Any:
     """``exp(-sum p ln p)`` with ``p = sigma / sum(sigma)`` and ``0 ln 0 = 0``; NaN if all are zero.
 
+    Traceable; a number of NumPy for values of NumPy, which need no program compiled for them.
     Source: Roy and Vetterli 2007.
     """
-    with double_precision():
-        return _effective_rank(placed(singular_values))
-
-
-@jax.jit  # one small program instead of one for each operation
-def _effective_rank(values: Array) -> Array:
-    p = values / jnp.sum(values)
-    return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1))))
+    traced = isinstance(singular_values, jax.Array)
+    values, ns = (singular_values, jnp) if traced else (np.asarray(singular_values, float), np)
+    with double_precision(), np.errstate(invalid="ignore"):
+        p = values / ns.sum(values)
+        return ns.exp(-ns.sum(p * ns.log(ns.where(p > 0, p, 1))))
