@@ -54,10 +54,10 @@ def _factorflow(
 
 def main() -> None:
     """Run the command line: the entry point of the script ``factorflow``."""
-    # A start makes a million objects and little garbage; the end of a process frees them anyway.
-    # To look for garbage less often in the one, and not at all in the other, saves a tenth of
-    # the seconds of a small `complete`.
-    gc.set_threshold(100_000, 50, 50)
+    # A start makes hundreds of thousands of objects and little garbage; the end of a process frees
+    # them anyway. To look for garbage seldom in the one, and not at all in the other, saves a
+    # tenth of the seconds of a small `complete`.
+    gc.set_threshold(500_000, 50, 50)
     try:
         app(prog_name="factorflow")
     finally:

@@ -62,7 +62,8 @@ def fit_effects(problem: Completion, biases: Biases, damping: Damping = (0.0, 0.
     """
     mean = 0.0 if biases == "none" else float(problem.values.mean())
     if biases != "rows+columns":
-        return Effects(mean, *map(np.zeros, problem.shape), _NO_EFFECTS)
+        m, n = problem.shape
+        return Effects(mean, np.zeros(m), np.zeros(n), _NO_EFFECTS)
     rows, columns = _Sums(problem, mean).alternate(damping[0], damping[1:], _SWEEPS)
     return Effects(mean, rows[:, 0], columns[:, 0], damping)
 

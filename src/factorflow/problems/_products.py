@@ -47,13 +47,14 @@ def product(company: str) -> Product:
 
     @jax.custom_vjp
     def multiply(a: jax.Array, b: jax.Array) -> jax.Array:
-        return call("plain", (a, b), (a.shape[0], b.shape[1]))
+        return call("plain", (a, b), (a.shape[0], b.shape[1]))[0]
 
     def forward(a, b):
         return multiply(a, b), (a, b)
 
     def backward(kept, slope):
-        return _back(call, *kept, slope)
+        a, b = kept
+        return _back(call, a, b, slope)
 
     multiply.defvjp(forward, backward)
     return multiply
@@ -91,15 +92,15 @@ def squared_error(company: str) -> SquaredError:
 
 def _back(call, a, b, slope):
     """The slopes by ``a`` and ``b`` of what has this slope by their product."""
-    return call("back", (a, b, slope), a.shape, b.shape)
+    by_a, by_b = call("back", (a, b, slope), a.shape, b.shape)
+    return by_a, by_b
 
 
 def _call(company: str, kind: str, arrays, *shapes):
     with _loading:  # threads may trace their first loss at once
         _load(company)
     outputs = [jax.ShapeDtypeStruct(shape, jnp.float64) for shape in shapes]
-    wanted = outputs if len(outputs) > 1 else outputs[0]
-    return jax.ffi.ffi_call(_target(company, kind), wanted, vmap_method="expand_dims")(*arrays)
+    return jax.ffi.ffi_call(_target(company, kind), outputs, vmap_method="expand_dims")(*arrays)
 
 
 def _checked(company: str) -> str:

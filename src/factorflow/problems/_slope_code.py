@@ -6,6 +6,7 @@ from factorflow.problems._job_code import DOUBLE, I32, I64, ONE, ZERO, Code
 
 _LANES = 8
 _VECTOR = ir.VectorType(DOUBLE, _LANES)
+_NOTHING = _VECTOR([0.0] * _LANES)
 
 
 def slope(module: ir.Module) -> ir.Function:
@@ -21,12 +22,12 @@ def slope(module: ir.Module) -> ir.Function:
     inverse = write.fdiv(DOUBLE(1.0), write.load(code.at(code.field(job, "count"), kind=DOUBLE)))
     columns, squares = code.field(job, "columns"), code.field(job, "squares")
     row, column = code.variable(first), code.variable(ZERO)
-    by_lane, alone = code.variable(_VECTOR(None)), code.variable(DOUBLE(0.0))
+    by_lane, alone = code.variable(_NOTHING), code.variable(DOUBLE(0.0))
     again = code.loop("rows")
     here = write.load(row)
     over = code.go_on_if(write.icmp_unsigned("<", here, after))
-    for place in (column, by_lane, alone):
-        write.store(place.type.pointee(None), place)
+    for place, zero in ((column, ZERO), (by_lane, _NOTHING), (alone, DOUBLE(0.0))):
+        write.store(zero, place)
     start = write.mul(I64(8), write.mul(here, columns))
     rows = [write.add(code.field(job, name), start) for name in ("product", "values", "observed")]
     _along(code, rows, column, columns, _LANES, _spread(write, inverse), by_lane)
