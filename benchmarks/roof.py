@@ -65,8 +65,9 @@ def run(full: bool, tell: Callable[[str], None]) -> Result:
             "for each core as `solve_many` does.",
             "Where a gradient of ours takes BLAS, its rows are shared out among XLA's threads, "
             "which can be faster than both, so that a gradient can come in above the roof. The "
-            "same calls alone are “products, ours”: what their share lacks of 1 are the passes "
-            "over the entries, the updates and the machine's noise.",
+            "same calls alone are “products, ours”: what their share lacks of 1 are the pass over "
+            "the entries (row by row, while the product is in the cache), the updates and the "
+            "machine's noise.",
             "The share of a run is the roof's time for as many gradients as the run took, over the "
             "run's seconds: the rest are the updates of the solver's stages, the records "
             "(singular values mostly) and the host. Below 100×100 it is the fixed cost of XLA's "
