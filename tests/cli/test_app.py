@@ -76,6 +76,17 @@ def test_the_entry_point_answers(tmp_path):
     assert run.stderr.count("\n") == 1
 
 
+def test_what_was_asked_for_at_the_end_of_the_process_is_done():
+    code = (
+        "import atexit; atexit.register(print, 'farewell')\n"
+        "from factorflow.cli import main; main()"
+    )
+    call = [sys.executable, "-c", code, "--version"]
+    run = subprocess.run(call, capture_output=True, text=True)
+    assert run.returncode == 0
+    assert run.stdout.splitlines() == [f"factorflow {ff.__version__}", "farewell"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from factorflow.cli._completion_files import Files
     from factorflow.cli._completion_run import Outcome
 
+# What JAX, SciPy and scikit-learn import and a fit does not call: hundreds of modules, a fifth of a
+# second. NumPy's is imported by SciPy, which takes everything of NumPy.
+_NOT_USED = ("jax.extend.pallas", "numpy.f2py", "scipy.special", "scipy.stats")
 _TABLE, _FIT, _FILES = "Reading", "Fitting", "Writing"
 _FLOWS = "Fitting by --method deep or tensor"
 _DEEP, _TENSOR = "Fitting by --method deep", "Fitting by --method tensor"
@@ -212,9 +215,8 @@ def complete(
         options.check()
         check_fraction(test_fraction, hide)
         files.check(source)
-        import_later("scipy", "special")
-        import_later("scipy", "stats")
-        import_later("numpy", "f2py")
+        for name in _NOT_USED:
+            import_later(name)
         read = read_input(
             source,
             row=row,

@@ -17,14 +17,15 @@ class _Later(ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def import_later(package: str, part: str) -> None:
-    """Let ``import package.part`` cost nothing until the part is used.
+def import_later(name: str) -> None:
+    """Let ``import name`` cost nothing until the module is used.
 
-    scikit-learn imports ``scipy.stats`` and ``scipy.special`` with every estimator: hundreds of
-    modules, a fifth of what ``factorflow complete`` imports, for functions that it does not call
-    there. SciPy itself takes everything of NumPy, ``numpy.f2py`` included.
+    A package that is not loaded yet must take its part by ``from``, or only when it is asked for
+    it.
     """
-    name = f"{package}.{part}"
-    if name not in sys.modules:
-        sys.modules[name] = _Later(name)
-        setattr(importlib.import_module(package), part, sys.modules[name])
+    if name in sys.modules:
+        return
+    sys.modules[name] = _Later(name)
+    package, _, part = name.rpartition(".")
+    if package in sys.modules:  # else it finds its part as it is imported itself
+        setattr(sys.modules[package], part, sys.modules[name])

@@ -28,7 +28,7 @@ class Until(eqx.Module):
 
     @classmethod
     def of(cls, step: int, time: float, attempts: int) -> "Until":
-        return cls(placed(step, int), placed(time, float), placed(attempts, int))
+        return cls(np.array(step), np.array(time), np.array(attempts))
 
 
 @dataclass(frozen=True)
