@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from factorflow._compiled import compiled, compiled_hastily
 from factorflow._placed import placed
@@ -22,12 +23,13 @@ from factorflow.trajectories import Monitor, Observable, Snapshot, Status
 class Until(eqx.Module):
     """Where a stretch of a run ends, so that the host can look at it."""
 
-    step: Array
-    time: Array
-    attempts: Array
+    step: ArrayLike
+    time: ArrayLike
+    attempts: ArrayLike
 
     @classmethod
     def of(cls, step: int, time: float, attempts: int) -> "Until":
+        # Of NumPy: a call takes them over faster than JAX places them.
         return cls(np.array(step), np.array(time), np.array(attempts))
 
 
