@@ -78,8 +78,7 @@ def test_the_entry_point_answers(tmp_path):
 
 def test_what_was_asked_for_at_the_end_of_the_process_is_done():
     code = (
-        "import atexit; atexit.register(print, 'farewell')\n"
-        "from factorflow.cli import main; main()"
+        "import atexit; atexit.register(print, 'farewell')\nfrom factorflow.cli import main; main()"
     )
     call = [sys.executable, "-c", code, "--version"]
     run = subprocess.run(call, capture_output=True, text=True)
