@@ -62,7 +62,7 @@ def product(company: str) -> Product:
 
 @functools.cache
 def squared_error(company: str) -> SquaredError:
-    """Half the mean of squares of ``observed * (a @ b - values)``, over ``count``.
+    """Half the sum of squares of ``observed * (a @ b - values)`` over ``count``.
 
     Its slope by the product is made row by row while the product is in the cache. It has
     derivatives by ``a`` and ``b``, of first order alone.
