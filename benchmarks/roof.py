@@ -22,7 +22,7 @@ from factorflow.problems._products import product, worth_blas
 
 SHARE = 0.75  # of the roof that is wanted, from the size below upwards
 FROM = 100
-QUICK = [(size, 3) for size in (20, 100, 1000)] + [(100, n) for n in (2, 8)]
+QUICK = [(size, 3) for size in (20, 100, 500)] + [(100, n) for n in (2, 8)]
 FULL = [(size, depth) for size in (20, 50, 100, 200, 500, 1000) for depth in (2, 3, 4, 8)]
 BATCHES = {False: ((100, 16),), True: ((20, 16), (50, 16), (100, 16), (200, 16))}
 RUNS = {False: (100,), True: (50, 100, 200)}
