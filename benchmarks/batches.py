@@ -25,7 +25,7 @@ LONG = 60.0  # seconds of a first call that is not repeated
 # Of the recipe that are timed: at least, at most, and the seconds that they may take.
 FEWEST_STEPS, MOST_STEPS, STEPS_SECONDS = 3, 300, 0.3
 REPEATS = 3  # of those steps
-TO_THE_END = {False: (4, 20), True: (4, 20, 100)}  # sizes at which the recipe is run to the error
+TO_THE_END = {False: (4,), True: (4, 20, 100)}  # sizes at which the recipe is run to the error
 CAP = 200_000  # steps of the recipe, after which it has not arrived
 
 

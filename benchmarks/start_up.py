@@ -16,7 +16,7 @@ from benchmarks._clock import run_command, spread
 from factorflow.plots._style import COLORS, calm
 
 HELP_SECONDS, COMPLETE_SECONDS = 0.5, 4.0
-ROUNDS = {False: 1, True: 9}
+ROUNDS = {False: 2, True: 9}
 SIZE, RANK, OBSERVED = 200, 5, 0.3
 FLOOR, COLD, WARM = "", "cold", "warm"
 

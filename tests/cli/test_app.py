@@ -1,5 +1,6 @@
 """The script as a whole: help, version, what is imported, and how failures look."""
 
+import os
 import re
 import subprocess
 import sys
@@ -81,7 +82,9 @@ def test_what_was_asked_for_at_the_end_of_the_process_is_done():
         "import atexit; atexit.register(print, 'farewell')\nfrom factorflow.cli import main; main()"
     )
     call = [sys.executable, "-c", code, "--version"]
-    run = subprocess.run(call, capture_output=True, text=True)
+    # Python writes at once where it is told to, which would hide what was lost.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    run = subprocess.run(call, capture_output=True, text=True, env=buffered)
     assert run.returncode == 0
     assert run.stdout.splitlines() == [f"factorflow {ff.__version__}", "farewell"]
 

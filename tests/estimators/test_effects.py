@@ -117,5 +117,13 @@ def test_the_damping_suits_the_effects():
     assert kept["noise"] == (DAMPING_GRID[-1], DAMPING_GRID[-1])
 
 
+def test_rows_and_columns_are_damped_each_for_themselves():
+    rng = np.random.default_rng(0)
+    X = 5 * rng.normal(size=(30, 1)) + rng.normal(size=(30, 20))
+    for table, axis in ((X, 0), (X.T, 1)):
+        kept = tune_damping(*Completion.from_array(table).split(0.3, seed=0))
+        assert kept[axis] < kept[1 - axis] == DAMPING_GRID[-1]
+
+
 def test_rmse_is_the_root_of_the_mean_square():
     assert rmse(np.array([1.0, 5.0]), np.array([4.0, 1.0])) == pytest.approx(np.sqrt(12.5))

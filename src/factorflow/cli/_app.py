@@ -64,9 +64,15 @@ def main() -> None:
     try:
         app(prog_name="factorflow")
     except SystemExit as end:
-        with suppress(OSError):  # a closed pipe, of which Python tells in its own way
-            sys.stdout.flush()
-            sys.stderr.flush()
-            atexit._run_exitfuncs()
-            os._exit(end.code if isinstance(end.code, int) else 0)
+        if isinstance(end.code, int):
+            _leave(end.code)
         raise
+
+
+def _leave(code: int) -> None:
+    """End the process once what others asked for at its end is done, unless a pipe is closed."""
+    atexit._run_exitfuncs()
+    with suppress(OSError):  # Python tells of it in its own way
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

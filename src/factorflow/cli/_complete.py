@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from factorflow.cli._completion_files import Files
     from factorflow.cli._completion_run import Outcome
 
-# What JAX, SciPy and scikit-learn import and a fit does not call: hundreds of modules, a fifth of a
-# second. NumPy's is imported by SciPy, which takes everything of NumPy.
+# What JAX, SciPy and scikit-learn import and a fit does not call: hundreds of modules. NumPy's is
+# imported by SciPy, which takes everything of NumPy.
 _NOT_USED = ("jax.extend.pallas", "numpy.f2py", "scipy.special", "scipy.stats")
 _TABLE, _FIT, _FILES = "Reading", "Fitting", "Writing"
 _FLOWS = "Fitting by --method deep or tensor"

@@ -1,6 +1,6 @@
 """Handlers of XLA's foreign function interface that multiply matrices by BLAS, without Python.
 
-Written in LLVM's language and compiled on loading, which takes a twentieth of a second; Numba,
+Written in LLVM's language and compiled on loading, which takes hundredths of a second; Numba,
 which could compile Python for it, takes ten times as long to import.
 """
 

@@ -130,6 +130,7 @@ def _address(capsule: Any) -> int:
 
 
 def _of_c(name: str) -> int:
+    """Address of a function of the C library."""
     found = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
     assert found is not None
     return found
